@@ -1,0 +1,52 @@
+# crewsync: every target makes the virtual environment first if it is missing or stale.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help run run-kafka demo test test-kafka lint format lock clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "crewsync needs Python 3.11 or newer: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once, about half a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+run: $(READY) ## Start everything on the embedded broker and the sandbox, until Ctrl-C
+	@$(BIN)/crewsync run
+
+run-kafka: $(READY) ## The same on a local Apache Kafka, which is started first
+	@deploy/kafka/kafka.sh run -- $(BIN)/crewsync run
+
+demo: $(READY) ## Do the main job once on the demo data, print both logs and exit
+	@$(BIN)/crewsync demo
+
+test: $(READY) ## Run the tests that need neither Java nor a network
+	@$(BIN)/python -m pytest -m "not kafka" -n 2 $(ARGS)
+
+test-kafka: $(READY) ## Run the broker contract and the end-to-end test on a local Apache Kafka
+	@deploy/kafka/kafka.sh run -- $(BIN)/python -m pytest -m kafka $(ARGS)
+
+lint: $(READY) ## Check style, types and the lock
+	@echo "ruff ..." && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "mypy ..." && $(BIN)/mypy
+
+format: $(READY) ## Format the code
+	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+lock: $(READY) ## Renew requirements.lock (hashes only, no registry addresses)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
+	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe --extra dev \
+		--no-emit-options --no-emit-trusted-host -o requirements.lock pyproject.toml
+
+clean: ## Remove what was built and everything that runs left behind (logs included)
+	@rm -rf $(VENV) .cache var dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
