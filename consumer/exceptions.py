@@ -10,7 +10,13 @@ CrewsyncError
 ├── SchemaError             a value does not fit its schema
 │   ├── UndecodableValue    the bytes are not a value of any schema that may stand there
 │   └── UnknownSchema       the framing is right, but nobody knows the schema it names
-└── UpstreamError           see consumer.upstream.http, which raises its kinds
+└── UpstreamError           a call to Procore or SmartBarrel did not do what was asked
+    ├── Transient           it may work later; after a POST the effect is unknown
+    ├── RateLimited         it will work after a known time
+    ├── Misconfigured       nothing will work for this company until somebody mends the set-up
+    ├── NotFound            the thing is not there, or hidden from this account
+    └── Rejected            the upstream says no to these data, and will again
+        └── Duplicate       another record has a value that must be unique
 """
 
 
@@ -55,4 +61,48 @@ class UnknownSchema(SchemaError):
 
 
 class UpstreamError(CrewsyncError):
-    """A call to Procore or SmartBarrel did not do what was asked."""
+    """A call to Procore or SmartBarrel did not do what was asked.
+
+    ``words`` are the upstream's own, one string for each thing that it says; they may hold personal data
+    and belong into results, not into the process log. The error's text has none of them.
+    """
+
+    def __init__(
+        self, upstream: str, operation: str, status: int | None, words: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(f"{upstream} {operation}: {'no answer' if status is None else f'HTTP {status}'}")
+        self.upstream = upstream
+        self.operation = operation
+        self.status = status
+        self.words = words
+
+
+class Transient(UpstreamError):
+    """It may work later. After a POST the effect is unknown: look before creating again."""
+
+    retry_after_s: float | None = None
+
+
+class RateLimited(UpstreamError):
+    """The budget is spent; ``retry_after_s`` says when to come back."""
+
+    retry_after_s: float = 1.0
+
+
+class Misconfigured(UpstreamError):
+    """Credentials, permissions or the app's connection are wrong: nothing works until that is mended."""
+
+
+class NotFound(UpstreamError):
+    """The thing is not there, or hidden from this account."""
+
+
+class Rejected(UpstreamError):
+    """The upstream says no to these data, and will again."""
+
+
+class Duplicate(Rejected):
+    """Another record, ``other_id``, has the value of ``field``, which must be unique."""
+
+    field: str = ""
+    other_id: str = ""

@@ -1,0 +1,1 @@
+"""Exactly one result per event: ledger, dispatcher, commit."""

@@ -1,0 +1,1 @@
+"""What the records mean: events, results, links, settings; and how they are encoded."""

@@ -31,7 +31,10 @@ class LinkKey:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A correspondence, the last revision that was applied, and a fingerprint of what was sent."""
+    """A correspondence, the last revision that was decided on, and a fingerprint of what was sent.
+
+    An empty ``target_id`` means that nothing corresponds yet, and only the revision is known.
+    """
 
     company_id: int
     kind: LinkKind

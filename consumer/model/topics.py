@@ -19,7 +19,7 @@ def user_key(event: UserEvent) -> bytes:
 
 
 def timesheet_key(event: TimesheetEvent) -> bytes:
-    """Key on ``smartbarrel.timesheet-events``: company and worker, so that one worker's events stay in order."""
+    """Key on ``smartbarrel.timesheet-events``: company and worker, so one worker's events stay in order."""
     return f"{event.company_id}:{event.worker.id}".encode()
 
 

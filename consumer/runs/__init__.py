@@ -1,0 +1,1 @@
+"""Runs: publishing what is to be synced, and following how far it is."""

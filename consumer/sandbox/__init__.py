@@ -1,0 +1,1 @@
+"""Procore and SmartBarrel servers to try things on, and the demo data."""

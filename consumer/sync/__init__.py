@@ -1,0 +1,1 @@
+"""What an event means upstream: mapping, matching, the two handlers."""

@@ -1,0 +1,1 @@
+"""Procore and SmartBarrel as HTTP services."""

@@ -1,0 +1,39 @@
+"""A compacted topic as a table: read to its end, then followed."""
+
+from collections.abc import Callable
+
+from consumer.broker.port import Broker, Record
+from consumer.exceptions import BrokerUnavailable
+
+
+class Table:
+    """Feeds every record of a topic to ``apply``, in order per partition.
+
+    Only one thread may use it. ``apply`` gets records with a null value too: they delete their key.
+    """
+
+    def __init__(self, broker: Broker, topic: str, apply: Callable[[Record], None]) -> None:
+        self._topic = topic
+        self._partitions = broker.partitions(topic)
+        self._reader = broker.reader(self._partitions)
+        self._apply = apply
+
+    def catch_up(self, clock: Callable[[], float], limit_s: float = 300.0) -> None:
+        """Read until the end that the topic has now. Raises BrokerUnavailable after ``limit_s`` seconds."""
+        deadline = clock() + limit_s
+        ends = self._reader.end_offsets(self._partitions)
+        while any(self._reader.position(partition) < end for partition, end in ends.items()):
+            if clock() > deadline:
+                raise BrokerUnavailable(f"reading {self._topic} to its end took longer than {limit_s:.0f} s")
+            self.follow(0.2)
+
+    def follow(self, timeout_s: float = 0.0) -> int:
+        """Apply what has arrived; return how many records that were."""
+        records = self._reader.poll(timeout_s)
+        for record in records:
+            self._apply(record)
+        return len(records)
+
+    def close(self) -> None:
+        """Stop following."""
+        self._reader.close()

@@ -1,0 +1,218 @@
+"""Settings, from environment variables and ``.env``, checked at start with all problems in one message.
+
+Every name starts with ``CREWSYNC_``. A secret may also be given as a file, with ``_FILE`` after its name.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from consumer.exceptions import ConfigurationError
+from consumer.model.settings import CompanySettings, TimeEntry
+
+
+PREFIX = "CREWSYNC_"
+_SECRETS = ("procore_client_id", "procore_client_secret", "smartbarrel_api_key")
+_LARGEST_SECRET = 65_536
+
+
+class CompanyConfig(BaseModel):
+    """A company, its credentials where they differ from the common ones, and what it chose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    company_id: int = Field(gt=0, lt=2**63)
+    name: str = Field(min_length=1)
+    smartbarrel_company_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    procore_client_id: SecretStr | None = None
+    procore_client_secret: SecretStr | None = None
+    smartbarrel_api_key: SecretStr | None = None
+    user_sync: bool = True
+    only_approved_shift: bool = True
+    include_sub_workers: bool = False
+    default_region: str = Field("US", pattern="^[A-Z]{2}$")
+
+    @property
+    def settings(self) -> CompanySettings:
+        """What it chose; the rest has its defaults."""
+        return CompanySettings(
+            company_id=self.company_id,
+            user_sync=self.user_sync,
+            only_approved_shift=self.only_approved_shift,
+            include_sub_workers=self.include_sub_workers,
+            time_entry=TimeEntry.TOTAL_HOURS,
+            default_region=self.default_region,
+        )
+
+
+class Config(BaseSettings):
+    """All settings. The field's name in capitals, after the prefix, is the variable's."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=None, frozen=True, hide_input_in_errors=True, extra="forbid"
+    )
+
+    broker_url: str = Field("embedded:var/broker.db", min_length=1)
+    schema_registry_url: AnyHttpUrl | None = None
+    procore_url: AnyHttpUrl = AnyHttpUrl("https://api.procore.com")
+    procore_login_url: AnyHttpUrl = AnyHttpUrl("https://login.procore.com")
+    procore_client_id: SecretStr | None = None
+    procore_client_secret: SecretStr | None = None
+    smartbarrel_url: AnyHttpUrl | None = None
+    smartbarrel_api_key: SecretStr | None = None
+    companies: tuple[CompanyConfig, ...] = ()
+    log_dir: Path = Path("var/sync-logs")
+    sandbox_state: Path = Path("var/sandbox.db")
+    topic_prefix: str = Field("", pattern="^[A-Za-z0-9._-]{0,100}$")
+    instance_id: str | None = Field(None, pattern="^[A-Za-z0-9._-]{1,100}$")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def uses_sandbox(self) -> bool:
+        """Whether no real upstream is configured."""
+        return not self.companies and self.procore_client_id is None and self.smartbarrel_url is None
+
+    @field_validator("companies", mode="before")
+    @classmethod
+    def _read_companies(cls, value: object) -> object:
+        return _companies(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "Config":
+        if self.uses_sandbox:
+            return self
+        missing = []
+        if not self.companies:
+            missing.append(f"{PREFIX}COMPANIES")
+        if self.smartbarrel_url is None:
+            missing.append(f"{PREFIX}SMARTBARREL_URL")
+        for name in _SECRETS:
+            if getattr(self, name) is None and any(getattr(one, name) is None for one in self.companies):
+                missing.append(f"{PREFIX}{name.upper()} (or {PREFIX}{name.upper()}_FILE)")
+        if missing:
+            raise ValueError(f"real upstreams are configured, but these are missing: {', '.join(missing)}")
+        ids = [company.company_id for company in self.companies]
+        twice = sorted({str(one) for one in ids if ids.count(one) > 1})
+        if twice:
+            raise ValueError(f"{PREFIX}COMPANIES names companies twice: {', '.join(twice)}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what ``load`` hands over, so that every source is checked in one place."""
+        del settings_cls
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    known: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def load(environ: Mapping[str, str] | None = None, env_file: Path = Path(".env")) -> Config:
+    """Read and check all settings; the environment wins over the file.
+
+    Raises ConfigurationError, whose message has a line for every problem and no secret.
+    """
+    variables = _variables({**_env_file(env_file), **(os.environ if environ is None else environ)})
+    try:
+        config = Config(**variables.known)  # type: ignore[arg-type] # text, which the fields parse
+    except ValidationError as error:
+        variables.problems.extend(map(_problem, error.errors(include_input=False, include_url=False)))
+    if variables.problems:
+        raise ConfigurationError("\n  ".join(["the settings are wrong:", *sorted(variables.problems)]))
+    return config
+
+
+def _variables(given: Mapping[str, str]) -> _Variables:
+    variables = _Variables()
+    for name, value in given.items():
+        if not name.upper().startswith(PREFIX):
+            continue
+        key = name.upper().removeprefix(PREFIX).lower()
+        if key in Config.model_fields:
+            variables.known[key] = value
+        elif (secret := key.removesuffix("_file")) in _SECRETS and key.endswith("_file"):
+            if name.upper().removesuffix("_FILE") in given:
+                variables.problems.append(f"{name}: set together with {PREFIX}{secret.upper()}; keep one")
+            try:
+                variables.known[secret] = _secret(Path(value))
+            except (OSError, ValueError) as error:
+                variables.problems.append(f"{name}: the file cannot be read ({_why(error)})")
+        else:
+            variables.problems.append(f"{name}: no such setting{_suggestion(key)}")
+    return variables
+
+
+def _env_file(path: Path) -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _secret(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_SECRET + 1)
+    if len(content) > _LARGEST_SECRET:
+        raise ValueError("larger than a secret can be")
+    secret = content.decode().strip()
+    if not secret:
+        raise ValueError("empty")
+    return secret
+
+
+def _companies(value: str) -> object:
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"neither a JSON list nor a path to a TOML file ({error})") from None
+    try:
+        with Path(value).open("rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise ValueError(f"neither a JSON list nor a readable TOML file ({_why(error)})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"the TOML file cannot be read ({error})") from None
+    if list(document) != ["companies"]:
+        raise ValueError("the TOML file must consist of [[companies]] tables")
+    return document["companies"]
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    where = error["loc"]
+    if not where:
+        return message
+    name = f"{PREFIX}{str(where[0]).upper()}"
+    inner = ".".join(map(str, where[1:]))
+    return f"{name}{f' ({inner})' if inner else ''}: {message}"
+
+
+def _suggestion(key: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    close = get_close_matches(key, [*Config.model_fields, *(f"{name}_file" for name in _SECRETS)], n=1)
+    return f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,40 @@
+"""The envelope in which a record is set aside: itself untouched, and headers that say why."""
+
+from datetime import UTC, datetime
+
+from consumer.broker.port import Message, Record
+from consumer.model.codec import Codec
+from consumer.model.deadletters import DeadLetter
+from consumer.model.results import Reason
+from consumer.model.topics import company_of_key
+
+
+HEADER = "crewsync.dead-letter"
+"""The whole story, in Avro."""
+REASON_HEADER = "crewsync.reason"
+"""The reason's code as text, for whoever looks at the topic with a plain tool."""
+
+
+def dead_letter(
+    record: Record, *, topic: str, stage: str, reason: Reason, at: datetime, run_id: str | None, codec: Codec
+) -> Message:
+    """Wrap a record. Headers that it had stay, but for those of an earlier dead letter."""
+    letter = DeadLetter(
+        source_topic=record.topic,
+        source_partition=record.partition,
+        source_offset=record.offset,
+        source_timestamp=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
+        stage=stage,
+        reason_code=reason.code,
+        reason=reason.message,
+        failed_at=at,
+        company_id=company_of_key(record.key),
+        run_id=run_id,
+    )
+    kept = tuple(header for header in record.headers if header[0] not in {HEADER, REASON_HEADER})
+    return Message(
+        topic=topic,
+        key=record.key,
+        value=record.value,
+        headers=(*kept, (HEADER, codec.encode(letter)), (REASON_HEADER, reason.code.encode())),
+    )

@@ -1,0 +1,52 @@
+"""What the engine asks of a handler, and what it gets back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from consumer.model.events import Kind
+from consumer.model.links import Link
+from consumer.model.results import Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom or what an event is about, as the log shows it, and of when it is."""
+
+    id: str
+    name: str
+    at: datetime
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """How an event ended, and the links that this made or moved."""
+
+    outcome: Outcome
+    reasons: tuple[Reason, ...] = ()
+    warnings: tuple[Reason, ...] = ()
+    detail: str | None = None
+    links: tuple[Link, ...] = ()
+
+
+E_contra = TypeVar("E_contra", contravariant=True)
+
+
+class Handler(Protocol[E_contra]):
+    """Turns one event into its effect upstream. Safe to call again with the same event at any time.
+
+    ``handle`` raises Transient, RateLimited or Misconfigured to be called again later, and Rejected or
+    NotFound to end as failed with the upstream's words.
+    """
+
+    kind: Kind
+
+    def subject(self, event: E_contra) -> Subject:
+        """Whom the event is about."""
+
+    async def handle(self, event: E_contra) -> Handled:
+        """Bring the upstream in step with the event."""
+
+    def renew(self) -> None:
+        """Forget what was read from upstream: another owner may have changed it. Called from any thread."""

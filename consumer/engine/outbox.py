@@ -1,0 +1,85 @@
+"""What a completion writes: its result, its links, and a dead letter if it was set aside."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from consumer.broker.port import Message, Record
+from consumer.engine.deadletters import dead_letter
+from consumer.engine.handler import Handled, Handler, Subject
+from consumer.engine.process import Completion
+from consumer.model.codec import Codec
+from consumer.model.links import Link
+from consumer.model.results import Result
+from consumer.model.topics import link_key, log_key
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of the topics that one engine reads and writes."""
+
+    events: str
+    sync_log: str
+    links: str
+    dead_letters: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A record with its result, not committed yet."""
+
+    offset: int
+    messages: tuple[Message, ...]
+    links: tuple[Link, ...]
+    result: Result
+
+
+def finished(
+    completion: Completion, handled: Handled, handler: Handler[Any], topics: Topics, codec: Codec
+) -> Finished:
+    """Encode all that the completion writes."""
+    result = _result(completion, handled, handler)
+    messages = [
+        Message(topics.sync_log, log_key(result.company_id, result.run_id), codec.encode(result)),
+        *(Message(topics.links, link_key(link.key), codec.encode(link)) for link in handled.links),
+    ]
+    if completion.dead_stage is not None:
+        messages.append(
+            dead_letter(
+                completion.work.record,
+                topic=topics.dead_letters,
+                stage=completion.dead_stage,
+                reason=handled.reasons[0],
+                at=result.handled_at,
+                run_id=result.run_id,
+                codec=codec,
+            )
+        )
+    return Finished(completion.work.record.offset, tuple(messages), handled.links, result)
+
+
+def _result(completion: Completion, handled: Handled, handler: Handler[Any]) -> Result:
+    work = completion.work
+    subject = handler.subject(work.event) if work.event is not None else _unknown_subject(work.record)
+    return Result(
+        company_id=work.company_id,
+        kind=handler.kind,
+        run_id=subject.run_id,
+        subject_id=subject.id,
+        subject_name=subject.name,
+        outcome=handled.outcome,
+        reasons=handled.reasons,
+        warnings=handled.warnings,
+        detail=handled.detail,
+        source_topic=work.record.topic,
+        source_partition=work.record.partition,
+        source_offset=work.record.offset,
+        event_at=subject.at,
+        handled_at=datetime.now(UTC),
+    )
+
+
+def _unknown_subject(record: Record) -> Subject:
+    key = (record.key or b"").decode(errors="replace")
+    at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+    return Subject(key or "unknown", "(unreadable record)", at, None)

@@ -1,0 +1,101 @@
+"""Why something was not synced, or what to look at: the closed list of codes, each with its sentence.
+
+The sentences are read by site and payroll offices: they say what is wrong and where to put it right.
+"""
+
+from consumer.model.results import Reason
+
+
+# People: what Procore does not say.
+MISSING_FIRST_NAME = Reason("missing_first_name", "Missing first name")
+MISSING_LAST_NAME = Reason("missing_last_name", "Missing last name")
+MISSING_EMAIL = Reason("missing_email", "Missing email")
+MISSING_PHONE = Reason("missing_phone", "Missing phone number")
+MISSING_EMPLOYEE_ID = Reason("missing_employee_id", "Missing employee ID, so SmartBarrel gets no payroll ID")
+NOT_AN_EMPLOYEE = Reason("not_an_employee", 'Not marked "Is Employee Of" the company in Procore')
+USER_INACTIVE = Reason("user_inactive", "Deactivated in Procore")
+USER_SYNC_OFF = Reason("user_sync_off", "User sync is turned off for this company")
+
+# Shifts that are not for Procore, or not yet.
+SHIFT_DELETED = Reason("shift_deleted", "Deleted in SmartBarrel; time cards are never deleted in Procore")
+SHIFT_OPEN = Reason("shift_open", "The shift is still open; it syncs once the worker has clocked out")
+NOT_APPROVED = Reason("not_approved", "The shift is not approved in SmartBarrel yet")
+SUB_WORKER = Reason("sub_worker", 'Works for a subcontractor, and "Include Sub Workers" is off')
+PROJECT_NOT_LINKED = Reason(
+    "project_not_linked", "The SmartBarrel project is not linked to a Procore project"
+)
+
+# What went wrong on our side or on the way.
+UNDECODABLE = Reason("undecodable", "The record cannot be read; it was set aside")
+INTERNAL_ERROR = Reason("internal_error", "An error of this program; the record was set aside")
+COMPANY_UNKNOWN = Reason("company_unknown", "The company is not set up here; the record was set aside")
+
+# Every other code is made by a function, because its sentence names somebody or something.
+
+
+def upstream_unavailable(system: str) -> Reason:
+    """The upstream gave no answer for as long as we try."""
+    return Reason("upstream_unavailable", f"{system} did not answer; the record was set aside")
+
+
+def rejected(system: str) -> Reason:
+    """The upstream refused the data, in words that stand beside this."""
+    return Reason("rejected", f"{system} did not accept the data")
+
+
+def unusable_phone(why: str) -> Reason:
+    """The mobile phone is there, but nobody can be called at it."""
+    return Reason("unusable_phone", f"The cell phone in Procore cannot be used: {why}")
+
+
+def phone_in_use(name: str, payroll_id: str | None) -> Reason:
+    """Another worker has the phone number."""
+    return Reason("phone_in_use", f"Phone number already in use by {_who(name, payroll_id)} in SmartBarrel")
+
+
+def payroll_id_in_use(name: str) -> Reason:
+    """Another Procore user's worker has the payroll ID."""
+    return Reason("payroll_id_in_use", f"Payroll ID already in use by {name} in SmartBarrel")
+
+
+def ambiguous(rung: str, names: list[str]) -> Reason:
+    """Several workers match equally well."""
+    return Reason("ambiguous", f"Several SmartBarrel workers have this {rung}: {', '.join(sorted(names))}")
+
+
+def conflict(rung: str, matched: str, other: str) -> Reason:
+    """Two ways of matching lead to two workers."""
+    return Reason(
+        "conflict",
+        f"Matches {matched} in SmartBarrel, but the {rung} belongs to {other}; put one of them right",
+    )
+
+
+def person_not_found(name: str) -> Reason:
+    """The worker is linked to a Procore user whom Procore does not list."""
+    return Reason("person_not_found", f"Procore lists nobody for the user that {name} is linked to")
+
+
+def code_not_in_project(sub_job: str | None, cost_code: str | None) -> Reason:
+    """The shift's sub job or cost code does not exist in the Procore project."""
+    codes = f"sub job {sub_job or '(none)'}, cost code {cost_code or '(none)'}"
+    return Reason("code_not_in_project", f"Not in the Procore project: {codes}")
+
+
+def location_not_in_project(location: str) -> Reason:
+    """Warning: the entry was made without the location."""
+    return Reason(
+        "location_not_in_project", f"Synced without its location, which Procore does not have: {location}"
+    )
+
+
+def locked(status: str, in_procore: str, in_smartbarrel: str) -> Reason:
+    """The entry is approved or completed in Procore, so it stays as it is."""
+    return Reason(
+        "locked",
+        f"The time card is {status} in Procore and stays at {in_procore} hours; SmartBarrel says {in_smartbarrel}",
+    )
+
+
+def _who(name: str, payroll_id: str | None) -> str:
+    return f"{name} (payroll ID {payroll_id})" if payroll_id else name

@@ -1,0 +1,167 @@
+"""One process at work: the broker, the handlers' loop, and a thread for each role."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from consumer.broker.port import Broker
+from consumer.engine.links import Links
+from consumer.engine.loop import Engine, EngineConfig
+from consumer.engine.outbox import Topics
+from consumer.model.codec import Codec
+from consumer.model.events import TimesheetEvent, UserEvent
+from consumer.model.results import Result
+from consumer.sink.sink import Sink
+from consumer.sync.timesheets import TimesheetHandler
+from consumer.sync.users import UserHandler
+from consumer.topics import TopicNames
+from consumer.upstreams import Upstreams
+
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+_JOIN_S = 60.0
+
+
+class Role(StrEnum):
+    """What a process may do. Each role runs alone or together with the others."""
+
+    USERS = "users"
+    TIMESHEETS = "timesheets"
+    SINK = "sink"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the service works."""
+
+    broker: Broker
+    codec: Codec
+    topics: TopicNames
+    upstreams: Upstreams
+    log_dir: Path
+    instance_id: str | None = None
+
+
+class HandlerLoop:
+    """An asyncio loop in a thread of its own, on which all handlers run."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="handlers", daemon=True)
+        self._thread.start()
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there and wait for what it gives."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def close(self) -> None:
+        """Cancel what is left and end the thread."""
+        self.call(_cancel_others())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(_JOIN_S)
+        self.loop.close()
+
+
+class Service:
+    """The roles of this process. ``stop`` drains them; a role that fails stops all and is told by ``error``."""
+
+    def __init__(
+        self, place: Place, roles: Sequence[Role], on_result: Callable[[Result], None] = lambda _: None
+    ) -> None:
+        self._place = place
+        self._on_result = on_result
+        self._stop = threading.Event()
+        self._stopped = threading.Event()
+        self.handlers = HandlerLoop()
+        self.error: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._guard, args=(role,), name=str(role), daemon=True) for role in roles
+        ]
+
+    def start(self) -> None:
+        """Start every role."""
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether no role has ended or been asked to."""
+        return not self._stop.is_set()
+
+    def stop(self) -> None:
+        """Drain and commit, within the engines' deadline, and leave. May be called twice."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_JOIN_S)
+        if not self._stopped.is_set():
+            self._stopped.set()
+            self.handlers.call(self._place.upstreams.close())
+            self.handlers.close()
+
+    def _guard(self, role: Role) -> None:
+        try:
+            self._run(role)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process must end and say so
+            log.error("role.failed", role=str(role), kind=type(error).__name__, error=str(error))
+            self.error = self.error or error
+        finally:
+            self._stop.set()
+
+    def _run(self, role: Role) -> None:
+        place = self._place
+        if role is Role.SINK:
+            sink = Sink(place.broker, place.topics.sync_log, place.codec, place.log_dir)
+            try:
+                sink.run(self._stop)
+            finally:
+                sink.close()
+            return
+        links = Links()
+        users = role is Role.USERS
+        companies = place.upstreams.companies
+        handler = UserHandler(companies, links) if users else TimesheetHandler(companies, links)
+        engine = Engine(
+            place.broker,
+            place.codec,
+            handler,
+            UserEvent if users else TimesheetEvent,
+            self._engine_config(role),
+            loop=self.handlers.loop,
+            links=links,
+            on_result=self._on_result,
+        )
+        engine.run(self._stop)
+
+    def _engine_config(self, role: Role) -> EngineConfig:
+        names = self._place.topics
+        # Without a name of its own, each process gets a new one: two processes must never share it.
+        instance = self._place.instance_id or f"{socket.gethostname()}-{os.getpid()}"
+        return EngineConfig(
+            group=f"{names.prefix}crewsync-{role}",
+            topics=Topics(
+                events=names.user_events if role is Role.USERS else names.timesheet_events,
+                sync_log=names.sync_log,
+                links=names.links,
+                dead_letters=names.dead_letters,
+            ),
+            transactional_id=f"{names.prefix}crewsync-{role}-{instance}",
+            instance_id=self._place.instance_id and f"{role}-{self._place.instance_id}",
+        )
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -1,0 +1,31 @@
+"""All that a handler needs of one company."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from consumer.model.settings import CompanySettings
+from consumer.sync.codes import ProjectCodes
+from consumer.sync.directory import Directory
+from consumer.upstream.procore import Procore
+from consumer.upstream.smartbarrel import SmartBarrel
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A company with its settings, its two upstreams, and what was read from Procore."""
+
+    name: str
+    settings: CompanySettings
+    procore: Procore
+    smartbarrel: SmartBarrel
+    directory: Directory
+    codes: ProjectCodes
+
+
+Companies = Mapping[int, Company]
+"""By Procore's company id."""
+
+
+def company(settings: CompanySettings, name: str, procore: Procore, smartbarrel: SmartBarrel) -> Company:
+    """A company with nothing read yet."""
+    return Company(name, settings, procore, smartbarrel, Directory(procore), ProjectCodes(procore))

@@ -1,0 +1,72 @@
+"""Procore's people, found by user id, origin id or employee id.
+
+Procore offers no look-up by these, so the whole directory is read and kept. That is safe because of who
+may create contacts: a worker's events are handled by one owner at a time, and ``renew`` is called when an
+owner begins, and after a call whose effect is unknown.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from consumer.sync.mapping import origin_id
+from consumer.sync.readthrough import ReadThrough
+from consumer.upstream.procore import Person, Procore
+
+
+_FRESH_S = 60.0
+"""A user who is missing may be new; the directory is read again for them, but not more often than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    by_user: dict[int, Person] = field(default_factory=dict)
+    by_origin: dict[str, Person] = field(default_factory=dict)
+    by_employee: dict[str, Person] = field(default_factory=dict)
+
+    def add(self, person: Person) -> None:
+        if person.user_id is not None:
+            self.by_user[person.user_id] = person
+        if person.origin_id is not None:
+            self.by_origin[person.origin_id] = person
+        if person.employee_id is not None:
+            # A user comes before a contact with the same employee ID.
+            known = self.by_employee.get(person.employee_id)
+            if known is None or known.user_id is None:
+                self.by_employee[person.employee_id] = person
+
+
+def _index(people: Iterable[Person]) -> _Index:
+    index = _Index()
+    for person in people:
+        index.add(person)
+    return index
+
+
+class Directory:
+    """The people of one company."""
+
+    def __init__(self, procore: Procore) -> None:
+        async def read(_: None) -> _Index:
+            return _index(await procore.people())
+
+        self._people: ReadThrough[None, _Index] = ReadThrough(read)
+
+    async def of_user(self, user_id: int) -> Person | None:
+        """The person that a user is."""
+        person = (await self._people.get(None)).by_user.get(user_id)
+        return person or (await self._people.get(None, younger_than_s=_FRESH_S)).by_user.get(user_id)
+
+    async def of_worker(self, worker_id: str, payroll_id: str | None) -> Person | None:
+        """The person whom an earlier sync made of the worker, else the one with their employee ID."""
+        index = await self._people.get(None)
+        return index.by_origin.get(origin_id(worker_id)) or (
+            index.by_employee.get(payroll_id) if payroll_id else None
+        )
+
+    async def add(self, person: Person) -> None:
+        """Note a person who was just created."""
+        (await self._people.get(None)).add(person)
+
+    def renew(self) -> None:
+        """Read the directory anew before it is used again."""
+        self._people.renew()

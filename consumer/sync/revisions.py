@@ -1,0 +1,29 @@
+"""An old event never overwrites a newer one: every revision that was decided on is noted on its link."""
+
+from dataclasses import replace
+
+from consumer.engine.handler import Handled
+from consumer.model.links import Link, LinkKey
+from consumer.model.results import Outcome
+
+
+_DECIDED_WITHOUT_A_CALL = frozenset({Outcome.SKIPPED, Outcome.FAILED})
+
+
+def made(link: Link | None) -> Link | None:
+    """The link if it leads somewhere; None if it only notes a revision."""
+    return link if link is not None and link.target_id else None
+
+
+def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revision: int) -> Handled:
+    """Add the note for an event that was decided on without a call.
+
+    Otherwise a parked event that is redriven later would be applied although a newer one, say the
+    deletion of the same shift, was seen.
+    """
+    if handled.outcome not in _DECIDED_WITHOUT_A_CALL:
+        return handled
+    known = link or Link(
+        key.company_id, key.kind, key.source_id, target_id="", revision=revision, fingerprint=""
+    )
+    return replace(handled, links=(*handled.links, replace(known, revision=revision)))

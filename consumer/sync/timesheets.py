@@ -1,0 +1,185 @@
+"""SmartBarrel timesheet → Procore timecard entry, and a contact for a worker whom Procore does not know."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from consumer.engine.handler import Handled, Subject
+from consumer.engine.links import Links
+from consumer.exceptions import NotFound, Transient
+from consumer.model import reasons
+from consumer.model.events import Kind, ShiftWorker, TimesheetEvent
+from consumer.model.links import Link, LinkKey, LinkKind
+from consumer.model.results import Outcome, Reason
+from consumer.sync.codes import Resolved
+from consumer.sync.company import Companies, Company
+from consumer.sync.fingerprint import fingerprint
+from consumer.sync.mapping import (
+    Booking,
+    hours_text,
+    origin_id,
+    shift_detail,
+    shift_fingerprint,
+    shift_not_due,
+    timecard_fields,
+    user_of_external_id,
+)
+from consumer.sync.revisions import made, with_revision_noted
+from consumer.upstream.procore import Person, Timecard
+
+
+_LOCKED = frozenset({"approved", "completed"})
+
+
+class TimesheetHandler:
+    """Keeps one Procore timecard entry for each SmartBarrel timesheet."""
+
+    kind = Kind.TIMESHEETS
+
+    def __init__(self, companies: Companies, links: Links) -> None:
+        self._companies = companies
+        self._links = links
+
+    def subject(self, event: TimesheetEvent) -> Subject:
+        """The worker's shift."""
+        name = f"{event.worker.first_name} {event.worker.last_name}"
+        return Subject(event.timesheet_id, name, event.updated_at, event.run_id)
+
+    async def handle(self, event: TimesheetEvent) -> Handled:
+        """Create, update or leave the entry."""
+        company = self._companies.get(event.company_id)
+        if company is None:
+            return Handled(Outcome.PARKED, (reasons.COMPANY_UNKNOWN,))
+        key = LinkKey(event.company_id, LinkKind.TIMESHEET, event.timesheet_id)
+        link = self._links.get(key)
+        if link is not None and event.revision < link.revision:
+            handled = Handled(Outcome.STALE)
+        else:
+            handled = await self._decide(event, company, made(link))
+            handled = with_revision_noted(handled, key, link, event.revision)
+        return replace(handled, detail=shift_detail(event))
+
+    def renew(self) -> None:
+        """Read Procore's people anew: the last owner may have made contacts."""
+        for company in self._companies.values():
+            company.directory.renew()
+
+    def _user_of(self, event: TimesheetEvent) -> int | None:
+        stated = user_of_external_id(event.worker.external_id)
+        return stated if stated is not None else self._links.user_of_worker(event.company_id, event.worker.id)
+
+    async def _decide(self, event: TimesheetEvent, company: Company, link: Link | None) -> Handled:
+        due = shift_not_due(event, company.settings)
+        if due is not None:
+            return Handled(Outcome.SKIPPED, due.reasons)
+        user_id = self._user_of(event)
+        digest = shift_fingerprint(event, user_id)
+        if link is not None and link.fingerprint == digest:
+            return Handled(Outcome.UNCHANGED, links=(replace(link, revision=event.revision),))
+        new = Link(event.company_id, LinkKind.TIMESHEET, event.timesheet_id, "", event.revision, digest)
+        try:
+            return await self._sync(event, company, user_id, link, new)
+        except Transient:
+            # A contact may have been made without our knowing: look at the directory again before trying.
+            company.directory.renew()
+            raise
+
+    async def _sync(
+        self, event: TimesheetEvent, company: Company, user_id: int | None, link: Link | None, new: Link
+    ) -> Handled:
+        project_id = event.procore_project_id
+        if project_id is None:
+            raise AssertionError("a shift without a Procore project is not due")
+        resolved = await company.codes.resolve(event, project_id)
+        if not isinstance(resolved, Resolved):
+            return Handled(Outcome.FAILED, (resolved,))
+        party, links = await self._party(event, company, user_id)
+        if isinstance(party, Reason):
+            return Handled(Outcome.FAILED, (party,))
+        booking = Booking(project_id, party, resolved.codes)
+        entry = await _existing(company, event, party, link)
+        handled = await _put(company, event, booking, entry, new)
+        return replace(handled, warnings=resolved.warnings, links=(*links, *handled.links))
+
+    async def _party(
+        self, event: TimesheetEvent, company: Company, user_id: int | None
+    ) -> tuple[int | Reason, tuple[Link, ...]]:
+        """The person id to book on, with the link of a contact that was found or made."""
+        worker = event.worker
+        if user_id is not None:
+            person = await company.directory.of_user(user_id)
+            return (person.id if person else reasons.person_not_found(_name(worker))), ()
+        link = self._links.get(LinkKey(event.company_id, LinkKind.CONTACT, worker.id))
+        if link is not None:
+            return int(link.target_id), ()
+        person = await company.directory.of_worker(worker.id, worker.payroll_id) or await _contact(
+            company, worker
+        )
+        digest = fingerprint(worker.first_name, worker.last_name, worker.payroll_id)
+        new = Link(event.company_id, LinkKind.CONTACT, worker.id, str(person.id), event.revision, digest)
+        return person.id, (new,)
+
+
+async def _contact(company: Company, worker: ShiftWorker) -> Person:
+    person = await company.procore.create_contact(
+        first_name=worker.first_name,
+        last_name=worker.last_name,
+        employee_id=worker.payroll_id,
+        origin_id=origin_id(worker.id),
+    )
+    await company.directory.add(person)
+    return person
+
+
+async def _existing(
+    company: Company, event: TimesheetEvent, party: int, link: Link | None
+) -> Timecard | None:
+    """The entry that stands for the timesheet: the linked one, else one with its origin id on that day."""
+    if link is not None:
+        try:
+            return await company.procore.timecard(int(link.target_id))
+        except NotFound:
+            pass
+    origin = origin_id(event.timesheet_id)
+    entries = await company.procore.timecards(party, event.work_date)
+    return next((entry for entry in entries if entry.origin_id == origin), None)
+
+
+async def _put(
+    company: Company,
+    event: TimesheetEvent,
+    booking: Booking,
+    entry: Timecard | None,
+    new: Link,
+) -> Handled:
+    project_id, fields = booking.project_id, timecard_fields(event, booking)
+    if entry is None:
+        made = await company.procore.create_timecard(project_id, fields)
+        return Handled(Outcome.CREATED, links=(replace(new, target_id=str(made.id)),))
+    link = replace(new, target_id=str(entry.id))
+    if _agrees(entry, project_id, fields):
+        return Handled(Outcome.UNCHANGED, links=(link,))
+    if entry.approval_status in _LOCKED:
+        in_procore = "no" if entry.hours is None else hours_text(entry.hours)
+        reason = reasons.locked(entry.approval_status, in_procore, hours_text(event.total_hours))
+        return Handled(Outcome.SKIPPED, (reason,))
+    await company.procore.update_timecard(entry.id, project_id, fields)
+    return Handled(Outcome.UPDATED, links=(link,))
+
+
+def _agrees(entry: Timecard, project_id: int, fields: Mapping[str, object]) -> bool:
+    return (
+        entry.project_id == project_id
+        and entry.date.isoformat() == fields["date"]
+        and entry.hours == Decimal(str(fields["hours"]))
+        and entry.party_id == fields["party_id"]
+        and entry.description == fields["description"]
+        and entry.origin_id == fields["origin_id"]
+        and entry.sub_job_id == fields.get("sub_job_id")
+        and entry.cost_code_id == fields.get("cost_code_id")
+        and entry.location_id == fields.get("location_id")
+    )
+
+
+def _name(worker: ShiftWorker) -> str:
+    return f"{worker.first_name} {worker.last_name}"

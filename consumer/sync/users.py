@@ -1,0 +1,134 @@
+"""Procore user → SmartBarrel worker."""
+
+from dataclasses import replace
+
+from consumer.engine.handler import Handled, Subject
+from consumer.engine.links import Links
+from consumer.exceptions import Duplicate, NotFound
+from consumer.model import reasons
+from consumer.model.events import Kind, UserEvent
+from consumer.model.links import Link, LinkKey, LinkKind
+from consumer.model.results import SYNCED, Outcome
+from consumer.sync.company import Companies, Company
+from consumer.sync.mapping import (
+    NotDue,
+    WorkerFields,
+    revision_of,
+    user_fingerprint,
+    user_warnings,
+    worker_fields,
+)
+from consumer.sync.matching import Matched, Refused, Rung, find_match, in_use
+from consumer.sync.revisions import made, with_revision_noted
+from consumer.upstream.smartbarrel import Worker
+
+
+_RUNG_OF_FIELD = {"payroll_id": Rung.PAYROLL_ID, "phone_number": Rung.PHONE}
+
+
+class UserHandler:
+    """Keeps one SmartBarrel worker for each Procore user who is an employee."""
+
+    kind = Kind.USERS
+
+    def __init__(self, companies: Companies, links: Links) -> None:
+        self._companies = companies
+        self._links = links
+
+    def subject(self, event: UserEvent) -> Subject:
+        """The user."""
+        name = " ".join(part for part in (event.first_name, event.last_name) if part)
+        return Subject(str(event.user_id), name or "(no name)", event.asked_at, event.run_id)
+
+    async def handle(self, event: UserEvent) -> Handled:
+        """Create, update or leave the worker."""
+        company = self._companies.get(event.company_id)
+        if company is None:
+            return Handled(Outcome.PARKED, (reasons.COMPANY_UNKNOWN,))
+        key = LinkKey(event.company_id, LinkKind.USER, str(event.user_id))
+        link = self._links.get(key)
+        revision = revision_of(event.asked_at)
+        if link is not None and revision < link.revision:
+            return Handled(Outcome.STALE)
+        digest = user_fingerprint(event, company.settings)
+        linked = made(link)
+        if linked is not None and linked.fingerprint == digest:
+            handled = Handled(Outcome.UNCHANGED, links=(replace(linked, revision=revision),))
+        else:
+            new = Link(event.company_id, LinkKind.USER, str(event.user_id), "", revision, digest)
+            handled = await _sync(event, company, linked, new)
+        if handled.outcome in SYNCED:
+            return replace(handled, warnings=user_warnings(event))
+        return with_revision_noted(handled, key, link, revision)
+
+    def renew(self) -> None:
+        """Nothing is kept of SmartBarrel."""
+
+
+async def _sync(event: UserEvent, company: Company, link: Link | None, new: Link) -> Handled:
+    fields = worker_fields(event, company.settings)
+    if isinstance(fields, NotDue):
+        return Handled(Outcome.SKIPPED, fields.reasons)
+    try:
+        return await _apply(fields, company, link, new)
+    except Duplicate as error:
+        # Somebody else took the value between our look and our call, so a second look decides.
+        return await _after_duplicate(error, fields, company, new)
+
+
+async def _apply(fields: WorkerFields, company: Company, link: Link | None, new: Link) -> Handled:
+    if link is not None:
+        try:
+            worker = await company.smartbarrel.update_worker(link.target_id, _changes(None, fields))
+        except NotFound:
+            # The worker that was linked is gone for good; whoever matches now takes the place.
+            pass
+        else:
+            return _synced(Outcome.UPDATED, worker, Rung.LINK, new)
+    match = await find_match(fields, company.smartbarrel)
+    if isinstance(match, Refused):
+        return Handled(match.outcome, (match.reason,))
+    if match is None:
+        key = f"user-{new.company_id}-{new.source_id}-{new.fingerprint}"
+        worker = await company.smartbarrel.create_worker(_changes(None, fields), key)
+        return _synced(Outcome.CREATED, worker, None, new)
+    return await _update(match, fields, company, new)
+
+
+async def _update(match: Matched, fields: WorkerFields, company: Company, new: Link) -> Handled:
+    changes = _changes(match.worker, fields)
+    if not changes:
+        return _synced(Outcome.UNCHANGED, match.worker, match.rung, new)
+    worker = await company.smartbarrel.update_worker(match.worker.id, changes)
+    return _synced(Outcome.UPDATED, worker, match.rung, new)
+
+
+async def _after_duplicate(error: Duplicate, fields: WorkerFields, company: Company, new: Link) -> Handled:
+    match = await find_match(fields, company.smartbarrel)
+    if isinstance(match, Matched):
+        return await _update(match, fields, company, new)
+    if match is None:
+        rung = _RUNG_OF_FIELD.get(error.field)
+        if rung is None:
+            raise error
+        match = in_use(rung, await company.smartbarrel.worker(error.other_id))
+    return Handled(match.outcome, (match.reason,))
+
+
+def _changes(worker: Worker | None, fields: WorkerFields) -> dict[str, object]:
+    """The fields to send, all of them or those that differ.
+
+    An employee ID that is missing in Procore is never sent: it is recommended only, and to clear the
+    payroll ID that somebody entered in SmartBarrel could cost a person their pay.
+    """
+    wanted = fields.as_json()
+    if fields.payroll_id is None:
+        del wanted["payroll_id"]
+    if worker is None:
+        return wanted
+    return {name: value for name, value in wanted.items() if getattr(worker, name) != value}
+
+
+def _synced(outcome: Outcome, worker: Worker, rung: Rung | None, new: Link) -> Handled:
+    how = "" if rung in {None, Rung.LINK} else f", matched by {rung}"
+    return Handled(outcome, detail=f"worker {worker.id}{how}", links=(replace(new, target_id=worker.id),))

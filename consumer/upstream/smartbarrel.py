@@ -1,0 +1,181 @@
+"""SmartBarrel as this project uses it, after ``schemas/http/smartbarrel.openapi.yaml``.
+
+SmartBarrel publishes no API: that contract is this project's assumption, and this client the only place
+that would have to change.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
+from consumer.upstream.http import TIMEOUT, json_of, send
+
+
+NAME = "smartbarrel"
+PER_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SmartBarrelAccount:
+    """One company at SmartBarrel, with its key. The key never shows in a repr."""
+
+    company_id: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker as SmartBarrel holds them. ``external_id`` is ``procore:`` and a user id, if linked."""
+
+    id: str
+    first_name: str
+    last_name: str
+    email: str
+    phone_number: str
+    payroll_id: str | None
+    external_id: str | None
+    contractor: str | None
+    is_active: bool
+
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return f"{self.first_name} {self.last_name}"
+
+
+class SmartBarrel:
+    """The calls into one SmartBarrel company."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, account: SmartBarrelAccount, procore_company_id: int
+    ) -> None:
+        self._client = client
+        self._account = account
+        self._procore_company_id = procore_company_id
+
+    async def find_workers(self, **filters: str) -> Sequence[Worker]:
+        """Workers, active and inactive, that match exactly: external_id, payroll_id or phone_number."""
+        pages = self._pages("listWorkers", "workers", tuple(filters.items()))
+        return [worker(item) async for page in pages for item in page]
+
+    async def worker(self, worker_id: str) -> Worker:
+        """One worker. Raises NotFound."""
+        return worker(await self._call("getWorker", "GET", f"workers/{worker_id}"))
+
+    async def create_worker(self, fields: Mapping[str, object], idempotency_key: str) -> Worker:
+        """Create a worker; the same key and fields answer the same worker again. Raises Duplicate."""
+        headers = {"Idempotency-Key": idempotency_key}
+        return worker(await self._call("createWorker", "POST", "workers", body=fields, headers=headers))
+
+    async def update_worker(self, worker_id: str, fields: Mapping[str, object]) -> Worker:
+        """Change the given fields; None clears one. Raises Duplicate, NotFound."""
+        return worker(await self._call("updateWorker", "PATCH", f"workers/{worker_id}", body=fields))
+
+    async def timesheets(
+        self, date_from: date | None = None, date_to: date | None = None
+    ) -> AsyncIterator[Sequence[TimesheetEvent]]:
+        """Timesheets of the included days, page by page, oldest change first."""
+        params = []
+        if date_from is not None:
+            params.append(("date_from", date_from.isoformat()))
+        if date_to is not None:
+            params.append(("date_to", date_to.isoformat()))
+        async for page in self._pages("listTimesheets", "timesheets", params):
+            yield [timesheet_event(self._procore_company_id, item) for item in page]
+
+    async def _pages(
+        self, operation: str, path: str, params: Sequence[tuple[str, str]]
+    ) -> AsyncIterator[list[Mapping[str, Any]]]:
+        page = 1
+        while True:
+            query = (*params, ("page", str(page)), ("per_page", str(PER_PAGE)))
+            body = await self._call(operation, "GET", path, params=query)
+            yield body["data"]
+            if page * body["meta"]["per_page"] >= body["meta"]["total"] or not body["data"]:
+                return
+            page += 1
+
+    async def _call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        params: Sequence[tuple[str, str]] = (),
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Mapping[str, Any]:
+        response = await send(
+            self._client,
+            NAME,
+            operation,
+            method,
+            f"/api/v1/companies/{self._account.company_id}/{path}",
+            params=params,
+            body=body,
+            headers={"Authorization": f"Bearer {self._account.api_key}", **(headers or {})},
+        )
+        answer: Mapping[str, Any] = json_of(NAME, operation, response)
+        return answer
+
+
+def http_client(base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """A client for SmartBarrel's API; connections are kept and shared."""
+    return httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT, transport=transport, follow_redirects=False)
+
+
+def worker(item: Mapping[str, Any]) -> Worker:
+    """A worker of any answer."""
+    contractor = item.get("contractor")
+    return Worker(
+        id=str(item["id"]),
+        first_name=item["first_name"],
+        last_name=item["last_name"],
+        email=item["email"],
+        phone_number=item["phone_number"],
+        payroll_id=item.get("payroll_id"),
+        external_id=item.get("external_id"),
+        contractor=contractor["name"] if contractor else None,
+        is_active=item["status"] == "active",
+    )
+
+
+def timesheet_event(company_id: int, item: Mapping[str, Any]) -> TimesheetEvent:
+    """A timesheet of a list answer as an event; ``company_id`` is Procore's."""
+    project, shift_worker = item["project"], item["worker"]
+    return TimesheetEvent(
+        company_id=company_id,
+        timesheet_id=str(item["id"]),
+        revision=int(item["revision"]),
+        project=Named(project["id"], project["name"]),
+        procore_project_id=project["procore_project_id"],
+        worker=ShiftWorker(
+            id=shift_worker["id"],
+            first_name=shift_worker["first_name"],
+            last_name=shift_worker["last_name"],
+            payroll_id=shift_worker.get("payroll_id"),
+            external_id=shift_worker.get("external_id"),
+            position=_named(shift_worker.get("position")),
+            contractor=_named(shift_worker.get("contractor")),
+        ),
+        work_date=date.fromisoformat(item["date"]),
+        time_in=datetime.fromisoformat(item["time_in"]),
+        time_out=None if item["time_out"] is None else datetime.fromisoformat(item["time_out"]),
+        break_minutes=int(item["break_minutes"]),
+        total_hours=Decimal(item["total_hours"]),
+        cost_code_segment_1=item.get("cost_code_segment_1"),
+        cost_code_segment_2=item.get("cost_code_segment_2"),
+        location=item.get("location"),
+        status=ShiftStatus(item["status"]),
+        deleted=bool(item["deleted"]),
+        updated_at=datetime.fromisoformat(item["updated_at"]),
+    )
+
+
+def _named(item: Mapping[str, Any] | None) -> Named | None:
+    return None if item is None else Named(item["id"], item["name"])

@@ -1,0 +1,77 @@
+"""The companies with their clients: from the settings, or for the sandbox."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+from pydantic import SecretStr
+
+from consumer.config import CompanyConfig, Config
+from consumer.exceptions import ConfigurationError
+from consumer.sync.company import Companies, Company, company
+from consumer.upstream import procore, smartbarrel
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """Every company, and the connections that they share."""
+
+    companies: Companies
+    clients: Sequence[httpx.AsyncClient]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self.clients:
+            await client.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Base URLs of the upstreams."""
+
+    procore: str
+    procore_login: str
+    smartbarrel: str
+
+
+def addresses(config: Config) -> Addresses:
+    """Where the real upstreams are."""
+    if config.smartbarrel_url is None:
+        raise ConfigurationError("no SmartBarrel address is set")
+    return Addresses(str(config.procore_url), str(config.procore_login_url), str(config.smartbarrel_url))
+
+
+def connect_upstreams(
+    where: Addresses, companies: Sequence[CompanyConfig], config: Config, transport: httpx.AsyncBaseTransport | None = None
+) -> Upstreams:
+    """Make the clients: one connection pool per server, one token per pair of Procore credentials."""
+    api = procore.http_client(where.procore, transport)
+    login = procore.http_client(where.procore_login, transport)
+    barrel = smartbarrel.http_client(where.smartbarrel, transport)
+    tokens: dict[tuple[str, str], procore.TokenSource] = {}
+    made: dict[int, Company] = {}
+    for one in companies:
+        credentials = procore.ProcoreCredentials(
+            _secret(one.procore_client_id, config.procore_client_id),
+            _secret(one.procore_client_secret, config.procore_client_secret),
+        )
+        source = tokens.setdefault(
+            (credentials.client_id, credentials.client_secret), procore.TokenSource(login, credentials)
+        )
+        account = smartbarrel.SmartBarrelAccount(
+            one.smartbarrel_company_id, _secret(one.smartbarrel_api_key, config.smartbarrel_api_key)
+        )
+        made[one.company_id] = company(
+            one.settings,
+            one.name,
+            procore.Procore(api, source, one.company_id),
+            smartbarrel.SmartBarrel(barrel, account, one.company_id),
+        )
+    return Upstreams(made, (api, login, barrel))
+
+
+def _secret(own: SecretStr | None, common: SecretStr | None) -> str:
+    secret = own or common
+    if secret is None:
+        raise ConfigurationError("a company has no credentials")
+    return secret.get_secret_value()
