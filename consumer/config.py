@@ -22,7 +22,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from consumer.exceptions import ConfigurationError
 from consumer.model.settings import CompanySettings, TimeEntry
@@ -62,12 +61,10 @@ class CompanyConfig(BaseModel):
         )
 
 
-class Config(BaseSettings):
+class Config(BaseModel):
     """All settings. The field's name in capitals, after the prefix, is the variable's."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=None, frozen=True, hide_input_in_errors=True, extra="forbid"
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     broker_url: str = Field("embedded:var/broker.db", min_length=1)
     schema_registry_url: AnyHttpUrl | None = None
@@ -87,7 +84,8 @@ class Config(BaseSettings):
     @property
     def uses_sandbox(self) -> bool:
         """Whether no real upstream is configured."""
-        return not self.companies and self.procore_client_id is None and self.smartbarrel_url is None
+        real = (self.companies, self.smartbarrel_url, *(getattr(self, name) for name in _SECRETS))
+        return not any(real)
 
     @field_validator("companies", mode="before")
     @classmethod
@@ -98,14 +96,16 @@ class Config(BaseSettings):
     def _is_complete(self) -> "Config":
         if self.uses_sandbox:
             return self
-        missing = []
-        if not self.companies:
-            missing.append(f"{PREFIX}COMPANIES")
-        if self.smartbarrel_url is None:
-            missing.append(f"{PREFIX}SMARTBARREL_URL")
-        for name in _SECRETS:
-            if getattr(self, name) is None and any(getattr(one, name) is None for one in self.companies):
-                missing.append(f"{PREFIX}{name.upper()} (or {PREFIX}{name.upper()}_FILE)")
+        lacking = [name for name in ("companies", "smartbarrel_url") if not getattr(self, name)]
+        secrets = [
+            name
+            for name in _SECRETS
+            if getattr(self, name) is None and any(getattr(one, name) is None for one in self.companies)
+        ]
+        missing = [
+            *(f"{PREFIX}{name.upper()}" for name in lacking),
+            *(f"{PREFIX}{name.upper()} (or {PREFIX}{name.upper()}_FILE)" for name in secrets),
+        ]
         if missing:
             raise ValueError(f"real upstreams are configured, but these are missing: {', '.join(missing)}")
         ids = [company.company_id for company in self.companies]
@@ -113,14 +113,6 @@ class Config(BaseSettings):
         if twice:
             raise ValueError(f"{PREFIX}COMPANIES names companies twice: {', '.join(twice)}")
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what ``load`` hands over, so that every source is checked in one place."""
-        del settings_cls
-        return (init_settings,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +128,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = Path(".env")
     """
     variables = _variables({**_env_file(env_file), **(os.environ if environ is None else environ)})
     try:
-        config = Config(**variables.known)  # type: ignore[arg-type] # text, which the fields parse
+        config = Config.model_validate(variables.known)
     except ValidationError as error:
         variables.problems.extend(map(_problem, error.errors(include_input=False, include_url=False)))
     if variables.problems:

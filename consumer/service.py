@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _JOIN_S = 60.0
+_LAST_LOOK_S = 0.2
 
 
 class Role(StrEnum):
@@ -73,7 +74,7 @@ class HandlerLoop:
 
 
 class Service:
-    """The roles of this process. ``stop`` drains them; a role that fails stops all and is told by ``error``."""
+    """The roles of this process. ``stop`` drains them; one that fails stops all, and ``error`` says why."""
 
     def __init__(
         self, place: Place, roles: Sequence[Role], on_result: Callable[[Result], None] = lambda _: None
@@ -81,7 +82,8 @@ class Service:
         self._place = place
         self._on_result = on_result
         self._stop = threading.Event()
-        self._stopped = threading.Event()
+        self._sink_stop = threading.Event()
+        self._closed = False
         self.handlers = HandlerLoop()
         self.error: BaseException | None = None
         self._threads = [
@@ -101,11 +103,14 @@ class Service:
     def stop(self) -> None:
         """Drain and commit, within the engines' deadline, and leave. May be called twice."""
         self._stop.set()
-        for thread in self._threads:
+        # The sink goes last, so that what the engines commit while they drain is in the files.
+        for thread in sorted(self._threads, key=lambda thread: thread.name == Role.SINK):
+            if thread.name == Role.SINK:
+                self._sink_stop.set()
             if thread.is_alive():
                 thread.join(_JOIN_S)
-        if not self._stopped.is_set():
-            self._stopped.set()
+        if not self._closed:
+            self._closed = True
             self.handlers.call(self._place.upstreams.close())
             self.handlers.close()
 
@@ -113,7 +118,7 @@ class Service:
         try:
             self._run(role)
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must end and say so
-            log.error("role.failed", role=str(role), kind=type(error).__name__, error=str(error))
+            log.error("role.failed", role=str(role), kind=type(error).__name__)  # noqa: TRY400 - raised in main
             self.error = self.error or error
         finally:
             self._stop.set()
@@ -121,11 +126,10 @@ class Service:
     def _run(self, role: Role) -> None:
         place = self._place
         if role is Role.SINK:
-            sink = Sink(place.broker, place.topics.sync_log, place.codec, place.log_dir)
-            try:
-                sink.run(self._stop)
-            finally:
-                sink.close()
+            with Sink(place.broker, place.topics.sync_log, place.codec, place.log_dir) as sink:
+                sink.run(self._sink_stop)
+                while sink.step(_LAST_LOOK_S):
+                    pass
             return
         links = Links()
         users = role is Role.USERS

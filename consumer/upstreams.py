@@ -42,7 +42,10 @@ def addresses(config: Config) -> Addresses:
 
 
 def connect_upstreams(
-    where: Addresses, companies: Sequence[CompanyConfig], config: Config, transport: httpx.AsyncBaseTransport | None = None
+    where: Addresses,
+    companies: Sequence[CompanyConfig],
+    config: Config,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> Upstreams:
     """Make the clients: one connection pool per server, one token per pair of Procore credentials."""
     api = procore.http_client(where.procore, transport)

@@ -86,11 +86,6 @@ class Dispatcher:
         """How many pieces of work run now."""
         return len(self._running)
 
-    async def idle(self) -> None:
-        """Wait until nothing runs."""
-        while self._running:
-            await asyncio.wait(list(self._running))
-
     def _make_ready(self, work: Work) -> None:
         self._ready.setdefault(work.company_id, deque()).append(work.key)
 

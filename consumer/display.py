@@ -1,0 +1,90 @@
+"""What a person sees while it runs: bars on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from consumer.model.events import Kind
+from consumer.model.results import Outcome
+from consumer.runs.progress import RunState
+
+
+_EVERY_S = 2.0
+
+
+class Display:
+    """Shows pages being read and results coming in."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, tuple[float, int]] = {}
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description:<24}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self._console,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+            self._tasks.clear()
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bars if there are any."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def reading(self, kind: Kind, count: int) -> None:
+        """So many users or timesheets were read from their upstream."""
+        name = f"reading {kind}"
+        if self._bars is None:
+            self._say_sometimes(name, f"{name}: {count}", count, last=False)
+            return
+        self._bars.update(self._task(name, None), completed=count, note="")
+
+    def counting(self, state: RunState) -> None:
+        """A run has so many results."""
+        name = f"syncing {state.marker.kind}"
+        if self._bars is None:
+            text = f"{name}: {state.done} of {state.marker.expected} ({outcome_words(state.outcomes)})"
+            self._say_sometimes(state.marker.run_id, text, state.done, last=state.is_complete)
+            return
+        task = self._task(state.marker.run_id, state.marker.expected, name)
+        self._bars.update(task, completed=state.done, note=outcome_words(state.outcomes))
+
+    def _task(self, key: str, total: int | None, description: str | None = None) -> TaskID:
+        if self._bars is None:
+            raise AssertionError("bars are shown on a terminal only")
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(description or key, total=total, note="")
+        return self._tasks[key]
+
+    def _say_sometimes(self, key: str, text: str, count: int, *, last: bool) -> None:
+        at, before = self._said.get(key, (0.0, -1))
+        if count != before and (last or time.monotonic() - at >= _EVERY_S):
+            self._said[key] = (time.monotonic(), count)
+            self.say(text)
+
+
+def outcome_words(outcomes: Mapping[Outcome, int]) -> str:
+    """Counts by outcome, in the outcomes' own order."""
+    return (
+        ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in Outcome if outcomes.get(outcome))
+        or "none yet"
+    )
