@@ -1,0 +1,53 @@
+"""Which adapter a broker's URL means."""
+
+from pathlib import Path
+
+from consumer.broker.port import Broker
+from consumer.exceptions import ConfigurationError
+
+
+FORMS = "embedded:PATH or kafka://HOST:PORT,HOST:PORT"
+
+
+def connect(url: str) -> Broker:
+    """Open the broker at ``embedded:PATH`` or ``kafka://HOST:PORT,HOST:PORT``.
+
+    Raises ConfigurationError if the URL is neither; its message repeats no part of the URL, since people put
+    credentials there. Raises BrokerUnavailable or BrokerInUse if it cannot be opened.
+    """
+    scheme, _, rest = url.partition(":")
+    # Imported here, so that the embedded broker needs no Kafka client and the other way round.
+    if scheme == "embedded":
+        from consumer.broker.embedded import EmbeddedBroker  # noqa: PLC0415
+
+        return EmbeddedBroker(_path(rest))
+    if scheme == "kafka":
+        from consumer.broker.kafka import KafkaBroker  # noqa: PLC0415
+
+        return KafkaBroker(_bootstrap(rest))
+    raise ConfigurationError(f"the broker's URL must be {FORMS}")
+
+
+def _path(rest: str) -> Path:
+    if not rest or rest.startswith("//"):
+        raise ConfigurationError(
+            "the broker's URL must name a file: embedded:PATH, as in embedded:var/broker.db"
+        )
+    return Path(rest)
+
+
+def _bootstrap(rest: str) -> list[str]:
+    if "@" in rest:
+        raise ConfigurationError(
+            "the broker's URL must hold no credentials: Kafka's are settings of their own"
+        )
+    if not rest.startswith("//"):
+        raise ConfigurationError("the broker's URL must look like kafka://HOST:PORT,HOST:PORT")
+    servers = rest.removeprefix("//").rstrip("/").split(",")
+    for server in servers:
+        host, colon, port = server.strip().rpartition(":")
+        if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004 - TCP ports
+            raise ConfigurationError(
+                "the broker's URL must name each Kafka server as HOST:PORT, parted by commas"
+            )
+    return [server.strip() for server in servers]

@@ -1,0 +1,176 @@
+"""The Kafka adapter of the broker port."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from consumer.broker.kafka_client import (
+    KafkaTimes,
+    as_broker_error,
+    checked_security,
+    errors,
+    kafka,
+    knock,
+    opened,
+    quieten,
+    translated,
+)
+from consumer.broker.kafka_consumer import KafkaGroupConsumer
+from consumer.broker.kafka_producer import KafkaPlainProducer, KafkaTransactionalProducer
+from consumer.broker.kafka_reader import KafkaReader
+from consumer.broker.port import RebalanceListener, TopicPartition, TopicSpec
+from consumer.exceptions import BrokerError, TopicMissing
+
+
+ADMIN_TRIES_S = 15.0
+"""How long a question to the cluster is repeated when it fails for a passing reason."""
+
+ADMIN_PAUSE_S = 0.2
+
+TOPIC_VISIBLE_S = 15.0
+
+PATIENT = KafkaTimes()
+
+
+class KafkaBroker:
+    """A Kafka cluster; see ``consumer.broker.port.Broker``.
+
+    ``bootstrap`` names some of its servers as ``host:port``. ``security`` holds TLS and SASL settings under
+    kafka-python's names and goes to every client. Its consumers and producers may be used from different
+    threads, each from one at a time.
+
+    Raises BrokerUnavailable if no server answers; ConfigurationError for unknown security settings.
+    """
+
+    def __init__(
+        self,
+        bootstrap: Sequence[str],
+        *,
+        client_id: str = "crewsync",
+        security: Mapping[str, object] = MappingProxyType({}),
+        times: KafkaTimes = PATIENT,
+    ) -> None:
+        quieten()
+        self._times = times
+        self._settings: dict[str, Any] = {
+            "bootstrap_servers": list(bootstrap),
+            "client_id": client_id,
+            "request_timeout_ms": int(times.request_s * 1000),
+            "bootstrap_timeout_ms": int(times.connect_s * 1000),
+            "reconnect_backoff_max_ms": 2_000,
+            "metadata_max_age_ms": 60_000,
+            **checked_security(security),
+        }
+        knock(bootstrap, times.connect_s)
+        self._admin = opened(kafka.KafkaAdminClient, self._settings).client
+        self._known_topics: set[str] = set()
+        self._lock = threading.Lock()
+
+    def ensure_topics(self, specs: Iterable[TopicSpec]) -> Sequence[str]:
+        """Create the topics that do not exist and return their names. Existing ones are left as they are."""
+        wanted = {spec.name: spec for spec in specs}
+        existing = self._described(list(wanted))
+        missing = {name: _definition(spec) for name, spec in wanted.items() if name not in existing}
+        if not missing:
+            return []
+        answer = self._asked("create topics", lambda: self._create(missing))
+        codes = {topic["name"]: errors.for_code(topic["error_code"]) for topic in answer["topics"]}
+        for name, code in codes.items():
+            if code not in {errors.NoError, errors.TopicAlreadyExistsError}:
+                raise as_broker_error(code(name), f"create topic {name}")
+        with translated("wait for new topics"):
+            self._admin.wait_for_topics(list(missing), timeout_ms=TOPIC_VISIBLE_S * 1000)
+        return [name for name in missing if codes[name] is errors.NoError]
+
+    def partitions(self, topic: str) -> Sequence[TopicPartition]:
+        """The topic's partitions in order. Raises TopicMissing."""
+        found = self._described([topic])
+        if topic not in found:
+            raise TopicMissing(f"there is no topic {topic}")
+        with self._lock:
+            self._known_topics.add(topic)
+        return [TopicPartition(topic, number) for number in found[topic]]
+
+    def reader(self, partitions: Collection[TopicPartition]) -> KafkaReader:
+        """A reader of these partitions, outside any group. Raises TopicMissing."""
+        for topic in {partition.topic for partition in partitions}:
+            self._require(topic)
+        return KafkaReader(self._settings, self._times, partitions)
+
+    def consumer(
+        self,
+        group: str,
+        topics: Collection[str],
+        listener: RebalanceListener | None = None,
+        instance_id: str | None = None,
+    ) -> KafkaGroupConsumer:
+        """A new member of a group. Raises TopicMissing."""
+        for topic in topics:
+            self._require(topic)
+        return KafkaGroupConsumer(self._settings, self._times, group, topics, listener, instance_id)
+
+    def producer(self) -> KafkaPlainProducer:
+        """A producer outside transactions."""
+        return KafkaPlainProducer(self._settings, self._times, self._require)
+
+    def transactional_producer(self, transactional_id: str) -> KafkaTransactionalProducer:
+        """A transactional producer, which fences earlier ones with its id."""
+        return KafkaTransactionalProducer(self._settings, self._times, self._require, transactional_id)
+
+    def close(self) -> None:
+        """Close the broker. Its consumers and producers are to be closed first."""
+        self._admin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _require(self, topic: str) -> None:
+        """Raise TopicMissing, unless the topic was seen once."""
+        with self._lock:
+            known = topic in self._known_topics
+        if not known:
+            self.partitions(topic)
+
+    def _described(self, topics: list[str]) -> dict[str, list[int]]:
+        """The partition numbers of those of the topics that exist."""
+        if not topics:
+            return {}
+        described = self._asked("describe topics", lambda: self._admin.describe_topics(topics))
+        found = {}
+        for topic in described:
+            code = errors.for_code(topic["error_code"])
+            if code is errors.NoError:
+                found[topic["name"]] = sorted(each["partition_index"] for each in topic["partitions"])
+            elif code is not errors.UnknownTopicOrPartitionError:
+                raise as_broker_error(code(topic["name"]), f"describe topic {topic['name']}")
+        return found
+
+    def _create(self, definitions: Mapping[str, Mapping[str, object]]) -> Any:
+        return self._admin.create_topics(dict(definitions), raise_errors=False)
+
+    def _asked(self, doing: str, ask: Callable[[], Any]) -> Any:
+        """Ask the cluster, again after a lost connection."""
+        deadline = time.monotonic() + ADMIN_TRIES_S
+        while True:
+            try:
+                with translated(doing):
+                    return ask()
+            except BrokerError as error:
+                if not isinstance(error.__cause__, errors.RetriableError) or time.monotonic() > deadline:
+                    raise
+            time.sleep(ADMIN_PAUSE_S)
+
+
+def _definition(spec: TopicSpec) -> dict[str, object]:
+    """A topic as kafka-python's admin client creates it, with the cluster's own replication factor."""
+    kept = {"cleanup.policy": "compact"} if spec.compacted else {"cleanup.policy": "delete"}
+    if not spec.compacted:
+        kept["retention.ms"] = "-1" if spec.retention_ms is None else str(spec.retention_ms)
+    return {"num_partitions": spec.partitions, "replication_factor": -1, "configs": kept}
