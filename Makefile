@@ -24,8 +24,9 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY) ## Start everything on the embedded broker and the sandbox, until Ctrl-C
 	@$(BIN)/crewsync run
 
-run-kafka: $(READY) ## The same on a local Apache Kafka, which is started first
-	@deploy/kafka/kafka.sh run -- $(BIN)/crewsync run
+run-kafka: $(READY) ## The same on a local Apache Kafka, which is started first and keeps its data in var/kafka
+	@CREWSYNC_LOG_DIR=var/kafka/sync-logs CREWSYNC_SANDBOX_STATE=var/kafka/sandbox.db \
+		deploy/kafka/kafka.sh run --keep var/kafka/broker -- $(BIN)/crewsync run
 
 demo: $(READY) ## Do the main job once on the demo data, print both logs and exit
 	@$(BIN)/crewsync demo
@@ -33,8 +34,8 @@ demo: $(READY) ## Do the main job once on the demo data, print both logs and exi
 test: $(READY) ## Run the tests that need neither Java nor a network
 	@$(BIN)/python -m pytest -m "not kafka" -n 2 $(ARGS)
 
-test-kafka: $(READY) ## Run the broker contract and the end-to-end test on a local Apache Kafka
-	@deploy/kafka/kafka.sh run -- $(BIN)/python -m pytest -m kafka $(ARGS)
+test-kafka: $(READY) ## Run the broker contract and the end-to-end test on a local Apache Kafka and schema registry
+	@deploy/registry/registry.sh run -- deploy/kafka/kafka.sh run -- $(BIN)/python -m pytest -m kafka $(ARGS)
 
 lint: $(READY) ## Check style, types and the lock
 	@echo "ruff ..." && $(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -195,9 +195,9 @@ def _upstreams(
     at = sandbox.address
     company = CompanyConfig.model_validate(
         {
-            "company_id": data.company_id,
-            "name": data.company_name,
-            "smartbarrel_company_id": data.smartbarrel_company_id,
+            "company_id": data.procore["company"]["id"],
+            "name": data.procore["company"]["name"],
+            "smartbarrel_company_id": data.smartbarrel["company"]["id"],
             "procore_client_id": at.client_id,
             "procore_client_secret": at.client_secret,
             "smartbarrel_api_key": at.api_key,

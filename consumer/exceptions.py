@@ -10,6 +10,7 @@ CrewsyncError
 ├── SchemaError             a value does not fit its schema
 │   ├── UndecodableValue    the bytes are not a value of any schema that may stand there
 │   └── UnknownSchema       the framing is right, but nobody knows the schema it names
+├── SchemaRegistryError     see consumer.model.registry: nobody can tell now what a schema id means
 └── UpstreamError           a call to Procore or SmartBarrel did not do what was asked
     ├── Transient           it may work later; after a POST the effect is unknown
     ├── RateLimited         it will work after a known time

@@ -45,7 +45,8 @@ class TopicNames:
     def specs(self) -> tuple[TopicSpec, ...]:
         """All topics as they should be."""
         return (
-            TopicSpec(self.user_events, _EVENT_PARTITIONS, compacted=True),
+            # Each event gets a result, so none may vanish before it was read, as far as a day allows.
+            TopicSpec(self.user_events, _EVENT_PARTITIONS, compacted=True, compaction_lag_ms=_DAY_MS),
             TopicSpec(self.timesheet_events, _EVENT_PARTITIONS, retention_ms=90 * _DAY_MS),
             TopicSpec(self.prefix + topics.SYNC_COMMANDS, 1, retention_ms=7 * _DAY_MS),
             TopicSpec(self.sync_log, _LOG_PARTITIONS, retention_ms=400 * _DAY_MS),

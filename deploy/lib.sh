@@ -173,11 +173,13 @@ kill_server() { # kill_server DIR
   rm -f "$1/classes.jsa" # perhaps half written
 }
 
-# guard NAME DIR: once this script is gone, however it ended, stops the server of DIR and removes DIR. The guard
+# guard NAME DIR [keep]: once this script is gone, however it ended, stops the server of DIR and removes DIR,
+# unless it is to be kept. The guard
 # is a process of its own that waits for the end of a pipe which only this script holds open (as descriptor 9),
 # so that it learns even of a SIGKILL.
 guard() {
-  local name=$1 dir=$2
+  local name=$1 dir=$2 keep=${3-}
+  rm -f -- "$dir/alive"
   mkfifo "$dir/alive"
   set -m
   (
@@ -185,7 +187,7 @@ guard() {
     set +e
     read -r _ <"$dir/alive"
     stop_server "$name" "$dir"
-    rm -rf -- "$dir"
+    [[ $keep == keep ]] || rm -rf -- "$dir"
   ) </dev/null &
   guard_pid=$!
   set +m

@@ -15,7 +15,8 @@ SCHEMA_VERSION = 1
 
 SCHEMA = """
 CREATE TABLE topics (
-    name TEXT PRIMARY KEY, partitions INTEGER NOT NULL, compacted INTEGER NOT NULL, retention_ms INTEGER
+    name TEXT PRIMARY KEY, partitions INTEGER NOT NULL, compacted INTEGER NOT NULL, retention_ms INTEGER,
+    compaction_lag_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE partitions (
     id INTEGER PRIMARY KEY, topic TEXT NOT NULL REFERENCES topics, number INTEGER NOT NULL,

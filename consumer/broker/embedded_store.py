@@ -104,8 +104,8 @@ class Store:
             with self._transaction() as sql:
                 for spec in missing.values():
                     sql.execute(
-                        "INSERT INTO topics VALUES (?, ?, ?, ?)",
-                        (spec.name, spec.partitions, spec.compacted, spec.retention_ms),
+                        "INSERT INTO topics VALUES (?, ?, ?, ?, ?)",
+                        (spec.name, spec.partitions, spec.compacted, spec.retention_ms, spec.compaction_lag_ms),
                     )
                     sql.executemany(
                         "INSERT INTO partitions (topic, number) VALUES (?, ?)",
@@ -225,8 +225,8 @@ class Store:
     def _load(self) -> None:
         """Read what is cached: topics, ids and ends of partitions, epochs."""
         self.topics = {
-            name: TopicSpec(name, partitions, bool(compacted), retention_ms)
-            for name, partitions, compacted, retention_ms in self._rows("SELECT * FROM topics")
+            name: TopicSpec(name, partitions, bool(compacted), retention_ms, lag_ms)
+            for name, partitions, compacted, retention_ms, lag_ms in self._rows("SELECT * FROM topics")
         }
         for number, topic, partition, end in self._rows(
             "SELECT id, topic, number, next_offset FROM partitions"
@@ -247,6 +247,7 @@ class Store:
                     "partition": self._ids[TopicPartition(topic.name, number)],
                     "expired": now_ms - (topic.retention_ms or 0),
                     "old": now_ms - TOMBSTONES_KEPT_MS,
+                    "settled": now_ms - topic.compaction_lag_ms,
                 }
                 if topic.compacted:
                     sql.execute(_REMOVE_SUPERSEDED, values)
@@ -285,9 +286,9 @@ class Store:
             raise BrokerError(f"the embedded broker {self._path} failed: {error}") from error
 
 
-# A record is superseded if its partition has a newer one with its key.
+# A record is superseded if its partition has a newer one with its key, and it is no longer young.
 _REMOVE_SUPERSEDED = """
-DELETE FROM records WHERE partition_id = :partition AND "offset" NOT IN (
+DELETE FROM records WHERE partition_id = :partition AND timestamp_ms <= :settled AND "offset" NOT IN (
     SELECT MAX("offset") FROM records WHERE partition_id = :partition GROUP BY key
 )"""
 _REMOVE_TOMBSTONES = """

@@ -1,5 +1,6 @@
 """The Kafka adapter of the broker port."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -24,12 +25,17 @@ from consumer.broker.port import RebalanceListener, TopicPartition, TopicSpec
 from consumer.exceptions import BrokerError, TopicMissing
 
 
+log = logging.getLogger(__name__)
+
 ADMIN_TRIES_S = 15.0
 """How long a question to the cluster is repeated when it fails for a passing reason."""
 
 ADMIN_PAUSE_S = 0.2
 
 TOPIC_VISIBLE_S = 15.0
+
+COMMIT_VISIBLE_S = 10.0
+COMMIT_PAUSE_S = 0.002
 
 PATIENT = KafkaTimes()
 
@@ -117,7 +123,9 @@ class KafkaBroker:
 
     def transactional_producer(self, transactional_id: str) -> KafkaTransactionalProducer:
         """A transactional producer, which fences earlier ones with its id."""
-        return KafkaTransactionalProducer(self._settings, self._times, self._require, transactional_id)
+        return KafkaTransactionalProducer(
+            self._settings, self._times, self._require, self._await_visible, transactional_id
+        )
 
     def close(self) -> None:
         """Close the broker. Its consumers and producers are to be closed first."""
@@ -137,6 +145,28 @@ class KafkaBroker:
             known = topic in self._known_topics
         if not known:
             self.partitions(topic)
+
+    def _await_visible(self, transactional_id: str) -> None:
+        """Wait until what the producer has committed can be read by all.
+
+        Kafka answers a commit as soon as it is decided, and marks the partitions a little later. Without this
+        a reader that looks for the end then would miss the newest records. What is decided stays so: if the
+        state cannot be found out, nothing is raised.
+        """
+        deadline = time.monotonic() + COMMIT_VISIBLE_S
+        while time.monotonic() < deadline:
+            try:
+                with translated("describe transaction"):
+                    state = self._admin.describe_transactions([transactional_id])[transactional_id].state
+            except BrokerError as error:
+                log.info("whether a commit can be read already is not known: %s", error)
+                # The admin client would ask the former coordinator for ever.
+                self._admin._manager.cluster._coordinators.clear()  # noqa: SLF001 - there is no other way
+                return
+            if state.value != "PrepareCommit":
+                return
+            time.sleep(COMMIT_PAUSE_S)
+        log.warning("a commit cannot be read after %g seconds", COMMIT_VISIBLE_S)
 
     def _described(self, topics: list[str]) -> dict[str, list[int]]:
         """The partition numbers of those of the topics that exist."""
@@ -171,6 +201,8 @@ class KafkaBroker:
 def _definition(spec: TopicSpec) -> dict[str, object]:
     """A topic as kafka-python's admin client creates it, with the cluster's own replication factor."""
     kept = {"cleanup.policy": "compact"} if spec.compacted else {"cleanup.policy": "delete"}
-    if not spec.compacted:
+    if spec.compacted:
+        kept["min.compaction.lag.ms"] = str(spec.compaction_lag_ms)
+    else:
         kept["retention.ms"] = "-1" if spec.retention_ms is None else str(spec.retention_ms)
     return {"num_partitions": spec.partitions, "replication_factor": -1, "configs": kept}

@@ -1,21 +1,12 @@
-"""A member of a Kafka consumer group whose listener runs on the thread that polls.
-
-kafka-python 3 calls rebalance listeners on its network thread, where nothing may block, while the thread that
-polls waits for them. So a thread of this adapter, the pump, makes the library's blocking calls, one at a
-time. The thread that polls waits meanwhile, and is handed each rebalance to deal with; the network thread
-goes on sending heartbeats until that is done.
-"""
+"""A member of a Kafka consumer group whose listener runs on the thread that polls."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 from consumer.broker.kafka_client import (
-    CooperativeStickyAssignor,
-    Future,
     KafkaTimes,
     committable,
     kafka,
@@ -24,82 +15,13 @@ from consumer.broker.kafka_client import (
     translated,
 )
 from consumer.broker.kafka_reader import READER_SETTINGS, KafkaReader, close_consumer, flattened
+from consumer.broker.kafka_rebalance import Call, Events, HonestAssignor, Messenger, Rebalance, ported, pump
 from consumer.broker.port import Position, RebalanceListener, Record, TopicPartition
 from consumer.exceptions import BrokerError, Fenced
 
 
 STUCK_S = 60.0
 """How much longer than it was allowed to a call of the library may take before it is reported as stuck."""
-
-
-@dataclass(eq=False)
-class _Call:
-    """A blocking call, and how it ended."""
-
-    make: Callable[[], Any]
-    result: Any = None
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rebalance:
-    """Partitions that came or went; the group goes on when it is ``answered``."""
-
-    what: Literal["assigned", "revoked", "lost"]
-    partitions: frozenset[TopicPartition]
-    answered: Any = None
-
-
-_Events = SimpleQueue[_Call | _Rebalance]
-
-
-def _pump(calls: SimpleQueue[_Call | None], events: _Events) -> None:
-    while (call := calls.get()) is not None:
-        try:
-            call.result = call.make()
-        except BaseException as error:  # noqa: BLE001 - raised again on the thread that polls
-            call.error = error
-        events.put(call)
-
-
-class _Messenger(kafka.AsyncConsumerRebalanceListener):  # type: ignore[misc] # kafka-python has no types
-    """Hands each rebalance over and holds up the group, not the network thread, until it is answered."""
-
-    def __init__(self, events: _Events) -> None:
-        self._events = events
-
-    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
-        await self._hand_over("assigned", assigned)
-
-    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
-        await self._hand_over("revoked", revoked)
-
-    async def on_partitions_lost(self, lost: Collection[Any]) -> None:
-        await self._hand_over("lost", lost)
-
-    async def _hand_over(
-        self, what: Literal["assigned", "revoked", "lost"], partitions: Collection[Any]
-    ) -> None:
-        answered = Future()
-        self._events.put(_Rebalance(what, _ported(partitions), answered))
-        await answered
-
-
-class _HonestAssignor(CooperativeStickyAssignor):  # type: ignore[misc] # kafka-python has no types
-    """Claims no partitions of a membership that has ended.
-
-    kafka-python 3.0.12 goes on claiming them when it joins anew, without a word of the generation, so that
-    a partition can be given back to it while another member is still at work on it.
-    """
-
-    def __init__(self, still_a_member: Callable[[], bool]) -> None:
-        super().__init__()
-        self._still_a_member = still_a_member
-
-    def metadata(self, topics: Collection[str]) -> Any:
-        if not self._still_a_member():
-            self.member_assignment = None
-        return super().metadata(topics)
 
 
 class KafkaGroupConsumer(KafkaReader):
@@ -122,21 +44,21 @@ class KafkaGroupConsumer(KafkaReader):
         self._owned: frozenset[TopicPartition] = frozenset()
         self._fenced = False
         self._listener_error: BaseException | None = None
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._events: _Events = SimpleQueue()
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._events: Events = SimpleQueue()
         self._outstanding = False
         group_settings = {
             "group_id": group,
             "group_instance_id": instance_id,
-            "partition_assignment_strategy": [_HonestAssignor(self._still_a_member)],
+            "partition_assignment_strategy": [HonestAssignor(self._still_a_member)],
             "session_timeout_ms": int(times.session_s * 1000),
             "heartbeat_interval_ms": int(times.heartbeat_s * 1000),
             "max_poll_interval_ms": int(times.max_poll_interval_s * 1000),
         }
         self._attach(opened(kafka.KafkaConsumer, {**settings, **READER_SETTINGS, **group_settings}), times)
-        self._kafka.subscribe(sorted(set(topics)), listener=_Messenger(self._events))
+        self._kafka.subscribe(sorted(set(topics)), listener=Messenger(self._events))
         self._thread = threading.Thread(
-            target=_pump, args=(self._calls, self._events), name=f"kafka-pump-{group}", daemon=True
+            target=pump, args=(self._calls, self._events), name=f"kafka-pump-{group}", daemon=True
         )
         self._thread.start()
         self._know_partitions(topics)
@@ -197,7 +119,7 @@ class KafkaGroupConsumer(KafkaReader):
         return committable(positions), membership
 
     def doubt_membership(self) -> None:
-        """Send a heartbeat now: its answer, unlike a commit's, makes the library join anew at the next poll."""
+        """Send a heartbeat now, whose answer makes the library join anew at the next poll."""
         if self._closed:
             return
         coordinator = self._kafka._coordinator  # noqa: SLF001 - there is no other way
@@ -250,19 +172,19 @@ class KafkaGroupConsumer(KafkaReader):
             if isinstance(given_up.result, dict):
                 self._rewind(given_up.result)
         self._outstanding = True
-        self._calls.put(_Call(make))
+        self._calls.put(Call(make))
         call = self._returned(expected_s + STUCK_S)
         if call.error is not None:
             raise call.error
         return call.result
 
-    def _returned(self, patience_s: float) -> _Call:
+    def _returned(self, patience_s: float) -> Call:
         while True:
             try:
                 event = self._events.get(timeout=patience_s)
             except Empty:
                 raise BrokerError(f"the Kafka client has not returned for {patience_s:.0f} seconds") from None
-            if isinstance(event, _Call):
+            if isinstance(event, Call):
                 self._outstanding = False
                 return event
             try:
@@ -273,7 +195,7 @@ class KafkaGroupConsumer(KafkaReader):
                 if event.answered is not None:
                     self._opened.net.on_network_thread(_answering(event.answered))
 
-    def _tell(self, rebalance: _Rebalance) -> None:
+    def _tell(self, rebalance: Rebalance) -> None:
         partitions = rebalance.partitions
         if rebalance.what == "assigned":
             self._owned |= partitions
@@ -310,7 +232,7 @@ class KafkaGroupConsumer(KafkaReader):
 
     def _lose_place(self) -> None:
         self._fenced = True
-        self._tell(_Rebalance("lost", self._owned))
+        self._tell(Rebalance("lost", self._owned))
 
     def _still_a_member(self) -> bool:
         """Whether the member that joins now is the one that joined last; called on the network thread.
@@ -322,7 +244,7 @@ class KafkaGroupConsumer(KafkaReader):
         if self._kafka.group_metadata().generation_id >= 0:
             return True
         if lost := self._kafka.assignment():
-            self._events.put(_Rebalance("lost", _ported(lost)))
+            self._events.put(Rebalance("lost", ported(lost)))
             self._kafka._subscription.assign_from_subscribed([])  # noqa: SLF001 - there is no other way
         return False
 
@@ -343,7 +265,3 @@ def _answering(answered: Any) -> Callable[[], None]:
         answered.success(None)
 
     return answer
-
-
-def _ported(partitions: Collection[Any]) -> frozenset[TopicPartition]:
-    return frozenset(TopicPartition(*partition) for partition in partitions)

@@ -6,30 +6,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from consumer.broker.kafka_client import (
-    KafkaTimes,
-    as_broker_error,
-    errors,
-    kafka,
-    opened,
-    translated,
-)
+from consumer.broker.kafka_client import KafkaTimes, as_broker_error, translated
 from consumer.broker.kafka_consumer import KafkaGroupConsumer
+from consumer.broker.kafka_outbox import Outbox
 from consumer.broker.port import GroupConsumer, Message, Position, TopicPartition
 from consumer.exceptions import BrokerError, Fenced, TopicMissing
 
 
 log = logging.getLogger(__name__)
-
-PRODUCER_SETTINGS: Mapping[str, object] = {
-    "acks": "all",
-    "enable_idempotence": True,
-    "linger_ms": 5,
-    "batch_size": 65_536,
-    "delivery_timeout_ms": 60_000,
-    "max_block_ms": 30_000,
-    "metrics_enabled": False,
-}
 
 TRANSACTION_SETTINGS: Mapping[str, object] = {
     "transaction_timeout_ms": 60_000,
@@ -38,91 +22,6 @@ TRANSACTION_SETTINGS: Mapping[str, object] = {
     "retry_backoff_ms": 10,
 }
 
-UNSENT_BYTES = 16 * 2**20
-"""How much may wait to be written; kafka-python 3 has no limit of its own."""
-
-UNWRITTEN_S = 1.0
-"""How long closing waits for what should have been flushed before."""
-
-CLOSE_S = 10.0
-
-_NULL = object()
-
-
-class _Keys(kafka.Serializer):  # type: ignore[misc] # kafka-python has no types
-    """Lets a record have neither key nor value, which Kafka allows and the library's ``send`` does not."""
-
-    def serialize(self, _topic: str, _headers: Any, data: Any) -> Any:
-        return None if data is _NULL else data
-
-
-class _Outbox:
-    """A producer of the library whose failures are remembered until ``flush``.
-
-    ``require_topic`` raises TopicMissing: the library would wait half a minute for the topic to appear.
-    """
-
-    def __init__(
-        self, settings: Mapping[str, Any], times: KafkaTimes, require_topic: Callable[[str], None]
-    ) -> None:
-        self.kafka = opened(
-            kafka.KafkaProducer, {**settings, **PRODUCER_SETTINGS, "key_serializer": _Keys()}
-        ).client
-        self._require_topic = require_topic
-        self._times = times
-        self._unsent_bytes = 0
-        self._failure: BaseException | None = None
-
-    def send(self, message: Message) -> None:
-        """Hand over a record, and wait if too much is unsent."""
-        self._require_topic(message.topic)
-        with translated(f"send to {message.topic}"):
-            if message.partition is not None and message.partition not in self.kafka.partitions_for(
-                message.topic
-            ):
-                raise TopicMissing(f"{message.topic} has no partition {message.partition}")
-            self.kafka.send(
-                message.topic,
-                message.value,
-                _NULL if message.key is None else message.key,
-                list(message.headers),
-                message.partition,
-                message.timestamp_ms,
-            ).add_errback(self._failed)
-            self._unsent_bytes += len(message.key or b"") + len(message.value or b"")
-            if self._unsent_bytes > UNSENT_BYTES:
-                self._drain()
-
-    def flush(self) -> None:
-        """Wait until everything is written. Raises BrokerError if something was not."""
-        with translated("flush"):
-            self._drain()
-        if self._failure is not None:
-            raise as_broker_error(self._failure, "a record was not written")
-
-    def forget(self) -> None:
-        """Forget the failures of a transaction that is over."""
-        self._failure = None
-
-    def close(self) -> None:
-        """Let go, and drop what is not written by now."""
-        sender = self.kafka._sender  # noqa: SLF001 - there is no other way to await its end
-        try:
-            self.kafka.close(timeout=UNWRITTEN_S)
-        except errors.KafkaError:
-            # It flushes first, and gives up with its thread still running if that takes too long.
-            sender.force_close()
-            sender.join(CLOSE_S)
-            self.kafka.close(timeout=0)
-        sender.join(CLOSE_S)
-
-    def _drain(self) -> None:
-        self.kafka.flush(timeout=self._times.commit_s)
-        self._unsent_bytes = 0
-
-    def _failed(self, error: BaseException) -> None:
-        self._failure = self._failure or error
-
 
 class KafkaPlainProducer:
     """Writes records outside transactions, idempotently; see ``consumer.broker.port.Producer``."""
@@ -130,8 +29,8 @@ class KafkaPlainProducer:
     def __init__(
         self, settings: Mapping[str, Any], times: KafkaTimes, require_topic: Callable[[str], None]
     ) -> None:
-        self._open = partial(_Outbox, settings, times, require_topic)
-        self._outbox: _Outbox | None = self._open()
+        self._open = partial(Outbox, settings, times, require_topic)
+        self._outbox: Outbox | None = self._open()
         self._closed = False
 
     def send(self, message: Message) -> None:
@@ -176,11 +75,13 @@ class KafkaTransactionalProducer:
         settings: Mapping[str, Any],
         times: KafkaTimes,
         require_topic: Callable[[str], None],
+        await_visible: Callable[[str], None],
         transactional_id: str,
     ) -> None:
         self._times = times
+        self._await_visible = partial(await_visible, transactional_id)
         self._new_outbox = partial(
-            _Outbox,
+            Outbox,
             {**settings, **TRANSACTION_SETTINGS, "transactional_id": transactional_id},
             times,
             require_topic,
@@ -213,9 +114,13 @@ class KafkaTransactionalProducer:
         if not isinstance(consumer, KafkaGroupConsumer):
             raise BrokerError("the consumer is of another broker")
         offsets, membership = consumer.fenced_offsets(positions)
-        self._request(
-            "send offsets", lambda manager: manager.send_offsets_to_transaction(offsets, membership)
-        )
+        try:
+            self._request(
+                "send offsets", lambda manager: manager.send_offsets_to_transaction(offsets, membership)
+            )
+        except Fenced:
+            consumer.doubt_membership()
+            raise
 
     def commit(self) -> None:
         """Make everything visible. On BrokerError nothing is known: abort, and see what was committed."""
@@ -225,6 +130,7 @@ class KafkaTransactionalProducer:
             self._outbox.flush()
         self._request("commit", lambda manager: manager.begin_commit())
         self._open = False
+        self._await_visible()
 
     def abort(self) -> None:
         """Drop everything since ``begin``. Never raises: what cannot be aborted now, Kafka aborts later."""
@@ -248,7 +154,7 @@ class KafkaTransactionalProducer:
                 self._request("abort", lambda manager: manager.begin_abort())
         self._open = False
 
-    def _started(self) -> _Outbox:
+    def _started(self) -> Outbox:
         outbox = self._new_outbox()
         try:
             with translated("start of a transactional producer"):
@@ -308,6 +214,6 @@ class KafkaTransactionalProducer:
             raise cause from error
 
 
-def _transaction_manager(outbox: _Outbox) -> Any:
+def _transaction_manager(outbox: Outbox) -> Any:
     """Where the library keeps the state of a transaction, and why it failed."""
     return outbox.kafka._transaction_manager  # noqa: SLF001 - there is no other way

@@ -1,6 +1,6 @@
 """The broker as the engine sees it: one small port, whose promises the contract suite states.
 
-Both adapters (``kafka.py``, ``embedded.py``) pass ``tests/broker/test_contract.py``. The engine relies on
+Both adapters (``kafka.py``, ``embedded.py``) pass ``tests/broker/test_contract_*.py``. The engine relies on
 nothing that the suite does not say.
 
 Common to all: reads are *read committed* (records of open or aborted transactions are never seen); order
@@ -25,7 +25,7 @@ class TopicPartition(NamedTuple):
 
 
 class Position(NamedTuple):
-    """What a group has committed for a partition: the next offset to read, and a note of at most 4,096 bytes."""
+    """What a group has committed for a partition: the next offset, and a note of at most 4,096 bytes."""
 
     offset: int
     metadata: str = ""
@@ -67,12 +67,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as it should be: compacted, or deleted after ``retention_ms`` (``None``: kept for ever)."""
+    """A topic as it should be: compacted, or deleted after ``retention_ms`` (``None``: kept for ever).
+
+    A record of a compacted topic stays for ``compaction_lag_ms`` even if a newer one has its key, so that
+    whoever reads every record has that long to come by.
+    """
 
     name: str
     partitions: int
     compacted: bool = False
     retention_ms: int | None = None
+    compaction_lag_ms: int = 0
 
 
 class RebalanceListener(Protocol):

@@ -84,17 +84,14 @@ def code_not_in_project(sub_job: str | None, cost_code: str | None) -> Reason:
 
 def location_not_in_project(location: str) -> Reason:
     """Warning: the entry was made without the location."""
-    return Reason(
-        "location_not_in_project", f"Synced without its location, which Procore does not have: {location}"
-    )
+    message = f"Synced without its location, which Procore does not have: {location}"
+    return Reason("location_not_in_project", message)
 
 
 def locked(status: str, in_procore: str, in_smartbarrel: str) -> Reason:
     """The entry is approved or completed in Procore, so it stays as it is."""
-    return Reason(
-        "locked",
-        f"The time card is {status} in Procore and stays at {in_procore} hours; SmartBarrel says {in_smartbarrel}",
-    )
+    hours = f"stays at {in_procore} hours; SmartBarrel says {in_smartbarrel}"
+    return Reason("locked", f"The time card is {status} in Procore and {hours}")
 
 
 def _who(name: str, payroll_id: str | None) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from consumer.exceptions import ConfigurationError, SchemaError, UnknownSchema
+from consumer.exceptions import ConfigurationError, CrewsyncError, UnknownSchema
 
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -26,7 +26,7 @@ _FORGET_AFTER_S = 30.0
 _MOST_UNKNOWN_IDS = 1000
 
 
-class SchemaRegistryError(SchemaError):
+class SchemaRegistryError(CrewsyncError):
     """The schema registry did not answer, or refused. This says nothing about the value at hand.
 
     ``retriable`` tells whether the same call may work later (time-out, overload, fault of the registry),

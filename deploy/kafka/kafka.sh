@@ -12,6 +12,7 @@ Usage: kafka.sh COMMAND
 
   run -- PROGRAM [ARGUMENT...]  start a broker in a temporary folder, run PROGRAM with CREWSYNC_BROKER_URL set,
                                 then stop the broker and remove the folder; exits with PROGRAM's status
+  run --keep DIR -- PROGRAM...  the same in DIR, which keeps the data for the next time
   start DIR                     start a broker that keeps its data and ports in DIR, and print its URL
   stop DIR                      stop it; its data stay for the next start
   kill DIR                      end it at once, as a crash would
@@ -57,10 +58,18 @@ start_broker() { # start_broker DIR
 }
 
 run() {
-  local dir
+  local dir keep=''
+  if [[ $1 == --keep ]]; then
+    mkdir -p "$2"
+    dir=$(cd "$2" && pwd -P) keep=keep
+    shift 2
+    if is_running "$dir"; then fail 1 "A broker is running in $dir already."; fi
+  fi
+  [[ $1 != -- ]] || shift
+  (($# > 0)) || fail "$USAGE" "$(usage)"
   prepare_broker
-  dir=$(mktemp -d "${TMPDIR:-/tmp}/crewsync-kafka.XXXXXX")
-  guard "$name" "$dir"
+  [[ -n $keep ]] || dir=$(mktemp -d "${TMPDIR:-/tmp}/crewsync-kafka.XXXXXX")
+  guard "$name" "$dir" "$keep"
   start_broker "$dir"
   CREWSYNC_BROKER_URL=$(broker_url "$dir")
   export CREWSYNC_BROKER_URL
@@ -71,8 +80,7 @@ run() {
 case ${1-} in
   run)
     shift
-    [[ ${1-} != -- ]] || shift
-    (($# > 0)) || fail "$USAGE" "$(usage)"
+    (($# > 1)) || fail "$USAGE" "$(usage)"
     run "$@"
     ;;
   start | stop | kill)

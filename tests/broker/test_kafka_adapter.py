@@ -257,7 +257,6 @@ def test_the_end_is_the_last_stable_offset_and_positions_pass_what_is_not_delive
         producer._outbox.flush()
         assert reader.end_offsets([partition]) == {partition: 1}
         producer.abort()
-        assert reader.end_offsets([partition]) == {partition: 3}
         found: list[Record] = []
         deadline = time.monotonic() + 30
         while reader.position(partition) < 3:
@@ -392,6 +391,56 @@ def test_a_member_that_is_expelled_while_it_joins_starts_over_from_what_is_commi
         coordinator.rejoining = True
         coordinator.reset_generation()
         assert values(take(consumer, 2)) == [b"2", b"3"]
+    assert [what for what, _ in diary.entries] == ["assigned", "lost", "assigned", "revoked"]
+
+
+def test_what_was_committed_can_be_read_at_once(
+    kafka: KafkaBroker, new_topic: MakeTopic, transactional_id: str
+) -> None:
+    """Kafka decides a commit before it marks the partitions; who looks for their end must not miss it."""
+    topic = new_topic(3)
+    partitions = kafka.partitions(topic)
+    with (
+        closing(kafka.transactional_producer(transactional_id)) as producer,
+        closing(kafka.reader(partitions)) as reader,
+    ):
+        for round_number in range(1, 11):
+            producer.begin()
+            for partition in partitions:
+                producer.send(Message(topic, b"key", b"value", partition=partition.partition))
+            producer.commit()
+            assert set(reader.end_offsets(partitions).values()) == {2 * round_number}
+
+
+def test_a_member_whose_commit_was_fenced_finds_out_at_its_next_poll(  # noqa: PLR0917 - fixtures
+    kafka: KafkaBroker,
+    open_broker: Callable[..., KafkaBroker],
+    new_topic: MakeTopic,
+    group: str,
+    take: Take,
+    poll_until: PollUntil,
+) -> None:
+    """It does not have to wait for its next heartbeat."""
+    from kafka.admin import MemberToRemove  # noqa: PLC0415 - only after the adapter has imported kafka
+
+    topic = new_topic()
+    partition = TopicPartition(topic, 0)
+    write(kafka, topic, b"1")
+    diary = Diary()
+    patient = open_broker(KafkaTimes(session_s=600, heartbeat_s=200))
+    with (
+        closing(patient.consumer(group, [topic], diary)) as consumer,
+        closing(patient.transactional_producer(group)) as producer,
+    ):
+        take(consumer, 1)
+        member_id = consumer._kafka.group_metadata().member_id
+        kafka._admin.remove_group_members(group, [MemberToRemove(member_id=member_id)])
+        producer.begin()
+        with pytest.raises(Fenced):
+            producer.send_offsets(consumer, {partition: Position(1)})
+        producer.abort()
+        poll_until(consumer, lambda: len(diary.entries) == 3)
+        consumer.commit({partition: Position(1)})
     assert [what for what, _ in diary.entries] == ["assigned", "lost", "assigned", "revoked"]
 
 

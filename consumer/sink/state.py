@@ -1,0 +1,248 @@
+"""What the sink knows, in one SQLite file: all results, how far the topic was read, what is to be written.
+
+A batch is one transaction, so that a result and the offset after it are stored together or not at all. The
+log files are pure functions of this state: whatever a crash does to them can be made good from here.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from consumer.model.results import Result, RunMarker
+from consumer.sink.errors import SinkError
+from consumer.sink.naming import LogKey
+from consumer.sink.tables import (
+    MARKER_FIELDS,
+    RESULT_FIELDS,
+    SCHEMA,
+    VERSION,
+    marker_of,
+    marker_row,
+    result_of,
+    result_row,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A value that is no record of ``sync-log`` for this version of the program, with the reason."""
+
+    error: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands at an offset of ``sync-log``."""
+
+    partition: int
+    offset: int
+    content: Result | RunMarker | Undecodable
+
+
+@dataclass(frozen=True, slots=True)
+class Undecoded:
+    """The value at an offset of ``sync-log`` that could not be decoded so far."""
+
+    partition: int
+    offset: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyLog:
+    """A log whose file is behind the state. ``complete`` is about the state, ``finished`` about the file."""
+
+    id: int
+    key: LogKey
+    complete: bool
+    finished: bool
+
+
+class State:
+    """The state file. Its methods raise SinkError if the file cannot be read or written.
+
+    It may be used by any thread, but by one at a time.
+    """
+
+    def __init__(self, path: Path, topic: str) -> None:
+        """Open or create the file. SinkError also if it belongs to another topic or version."""
+        self._path = path
+        with self._errors():
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            with self._errors():
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._prepare(topic)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, topic: str) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            with self._transaction():
+                for statement in SCHEMA:
+                    self._db.execute(statement)
+                self._db.execute("INSERT INTO topic VALUES (?)", (topic,))
+        elif version != VERSION:
+            raise SinkError(
+                f"{self._path} has version {version}, this program writes version {VERSION}; "
+                "move the log directory away and its files are written anew from the topic"
+            )
+        (known,) = self._db.execute("SELECT name FROM topic").fetchone()
+        if known != topic:
+            raise SinkError(f"{self._path} holds the logs of topic {known}, not of {topic}")
+
+    def positions(self) -> Mapping[int, int]:
+        """The next offset of each partition of which something is stored."""
+        with self._errors():
+            return dict(self._db.execute("SELECT part, next_offset FROM positions").fetchall())
+
+    def store(self, entries: Iterable[Entry]) -> None:
+        """Store entries and the offsets after them, all or none. What is stored already is passed over."""
+        with self._errors(), self._transaction():
+            positions = dict(self.positions())
+            before = dict(positions)
+            for entry in entries:
+                if entry.offset >= positions.get(entry.partition, 0):
+                    self._put(entry)
+                    positions[entry.partition] = entry.offset + 1
+            self._db.executemany(
+                "INSERT OR REPLACE INTO positions VALUES (?, ?)",
+                [item for item in positions.items() if item not in before.items()],
+            )
+
+    def undecodable(self) -> Sequence[Undecoded]:
+        """The records that could not be decoded when they were read, but those without a value."""
+        with self._errors():
+            rows = self._db.execute(
+                "SELECT part, offset, value FROM undecodable WHERE value IS NOT NULL"
+            ).fetchall()
+        return [Undecoded(*row) for row in rows]
+
+    def undecodable_count(self) -> int:
+        """How many records could not be decoded."""
+        with self._errors():
+            (count,) = self._db.execute("SELECT COUNT(*) FROM undecodable").fetchone()
+        return int(count)
+
+    def store_decoded(self, entries: Iterable[Entry]) -> None:
+        """Put the content of records, undecodable once and understood now, in its place."""
+        with self._errors(), self._transaction():
+            for entry in entries:
+                self._db.execute(
+                    "DELETE FROM undecodable WHERE part = ? AND offset = ?", (entry.partition, entry.offset)
+                )
+                self._put(entry)
+
+    def dirty(self) -> Sequence[DirtyLog]:
+        """The logs whose files are behind, the longest known first."""
+        with self._errors():
+            rows = self._db.execute(
+                "SELECT id, key, events, finished FROM logs WHERE dirty ORDER BY id"
+            ).fetchall()
+            found = []
+            for log, text, events, finished in rows:
+                key = LogKey.parse(text)
+                marker = self._marker(log, key)
+                found.append(
+                    DirtyLog(log, key, marker is not None and events >= marker.expected, bool(finished))
+                )
+            return found
+
+    def load(self, log: DirtyLog) -> tuple[RunMarker | None, Sequence[Result]]:
+        """What the log's file is made of; the results in the order of their partitions and offsets."""
+        with self._errors():
+            rows = self._db.execute(
+                f"SELECT {RESULT_FIELDS} FROM results WHERE log = ? ORDER BY part, offset",  # noqa: S608 - a constant
+                (log.id,),
+            )
+            return self._marker(log.id, log.key), [result_of(log.key, row) for row in rows]
+
+    def claim(self, log: DirtyLog, path: PurePosixPath) -> Sequence[PurePosixPath]:
+        """Note, before it is written, that a file of the log may stand at ``path``; return where else."""
+        with self._errors():
+            rows = self._db.execute("SELECT path FROM files WHERE log = ?", (log.id,)).fetchall()
+            paths = [PurePosixPath(text) for (text,) in rows]
+            if path not in paths:
+                self._db.execute("INSERT INTO files VALUES (?, ?)", (log.id, str(path)))
+            return [other for other in paths if other != path]
+
+    def settle(self, log: DirtyLog, path: PurePosixPath) -> None:
+        """Note that the log's only file stands at ``path`` and is level with the state."""
+        with self._errors(), self._transaction():
+            self._db.execute("DELETE FROM files WHERE log = ? AND path <> ?", (log.id, str(path)))
+            self._db.execute("UPDATE logs SET dirty = 0, finished = ? WHERE id = ?", (log.complete, log.id))
+
+    def close(self) -> None:
+        """Close the file. Closing twice does no harm."""
+        with self._errors():
+            self._db.close()
+
+    def _put(self, entry: Entry) -> None:
+        at = entry.partition, entry.offset
+        match entry.content:
+            case Undecodable(error, value):
+                self._db.execute("INSERT INTO undecodable VALUES (?, ?, ?, ?)", (*at, error, value))
+            case RunMarker() as marker:
+                log = self._log(LogKey.of(marker))
+                self._db.execute(
+                    f"INSERT INTO markers (part, offset, log, {MARKER_FIELDS}) "  # noqa: S608 - a constant
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (*at, log, *marker_row(marker)),
+                )
+            case Result() as result:
+                self._put_result(at, result)
+
+    def _put_result(self, at: tuple[int, int], result: Result) -> None:
+        log = self._log(LogKey.of(result))
+        known = self._db.execute(
+            """SELECT 1 FROM results
+            WHERE log = ? AND source_topic = ? AND source_partition = ? AND source_offset = ?""",
+            (log, result.source_topic, result.source_partition, result.source_offset),
+        ).fetchone()
+        if not known:
+            self._db.execute("UPDATE logs SET events = events + 1 WHERE id = ?", (log,))
+        self._db.execute(
+            f"INSERT INTO results (part, offset, log, {RESULT_FIELDS}) "  # noqa: S608 - a constant
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*at, log, *result_row(result)),
+        )
+
+    def _log(self, key: LogKey) -> int:
+        (log,) = self._db.execute(
+            "INSERT INTO logs (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET dirty = 1 RETURNING id",
+            (str(key),),
+        ).fetchone()
+        return int(log)
+
+    def _marker(self, log: int, key: LogKey) -> RunMarker | None:
+        """A run that was announced again goes by the later announcement."""
+        row = self._db.execute(
+            f"SELECT {MARKER_FIELDS} FROM markers WHERE log = ? "  # noqa: S608 - a constant
+            "ORDER BY started_at DESC, part DESC, offset DESC LIMIT 1",
+            (log,),
+        ).fetchone()
+        return None if row is None else marker_of(key, row)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        finally:
+            # SQLite itself rolls back after some errors, for example when the disk is full.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise SinkError(f"{self._path}: {error}") from error
