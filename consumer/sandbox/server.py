@@ -1,0 +1,180 @@
+"""Runs both upstream systems in this process, on free loopback ports, with their state in one file."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from consumer.sandbox.database import connect, is_new, seed
+from consumer.sandbox.demo import DemoData, load_demo
+from consumer.sandbox.exchange import Clock, Latency
+from consumer.sandbox.limits import RateBudget
+from consumer.sandbox.procore import login_app, procore_app
+from consumer.sandbox.smartbarrel import smartbarrel_app
+from consumer.sandbox.store import SandboxState
+
+
+START_WITHIN_S = 10.0
+STOP_WITHIN_S = 5.0
+
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class SandboxAddress:
+    """Where a sandbox listens, and the invented credentials that it takes."""
+
+    procore_url: str
+    procore_login_url: str
+    smartbarrel_url: str
+    client_id: str = "sandbox-client"
+    client_secret: str = field(default="sandbox-client-secret", repr=False)
+    api_key: str = field(default="sandbox-api-key", repr=False)
+
+
+class RunningSandbox:
+    """Both systems, running until ``close``; a context manager."""
+
+    def __init__(
+        self, state: Path, address: SandboxAddress, servers: "Sequence[_Listener]", thread: threading.Thread
+    ) -> None:
+        self.state = SandboxState(state)
+        self.address = address
+        self._servers = servers
+        self._thread = thread
+
+    def close(self) -> None:
+        """Stop answering and close the sockets; requests under way get a second. Twice does no harm."""
+        _stop(self._servers, self._thread)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    server: uvicorn.Server
+    socket: socket.socket
+
+
+def start(
+    state: Path,
+    data: DemoData | None = None,
+    *,
+    latency_s: float = 0.0,
+    unique_origin_ids: bool = True,
+    budget: RateBudget | None = None,
+    clock: Clock = time.time,
+    middleware: Sequence[Middleware] = (),
+    ports: tuple[int, int, int] = (0, 0, 0),
+) -> RunningSandbox:
+    """Start Procore, its login server and SmartBarrel, and return once all three answer.
+
+    A new ``state`` file is seeded with ``data``, or the demo data; an existing one is continued.
+    ``latency_s`` delays every answer; ``middleware`` stands around both systems' apps and may do worse.
+    ``unique_origin_ids`` off lets origin ids repeat, since no source says that Procore refuses them for
+    people and timecards. ``ports`` are Procore's, its login server's and SmartBarrel's; 0 takes a free one.
+
+    Raises OSError if a port is taken, TimeoutError if the servers do not come up in time.
+    """
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with closing(connect(state)) as db:
+        if is_new(db):
+            seed(db, load_demo() if data is None else data)
+    sockets = _listen(ports)
+    urls = [f"http://{_HOST}:{each.getsockname()[1]}" for each in sockets]
+    address = SandboxAddress(*urls)
+    around = [Middleware(Latency, seconds=latency_s), *middleware]
+
+    db = connect(state)
+    apps = (
+        procore_app(
+            db,
+            clock,
+            budget=budget or RateBudget(),
+            unique_origin_ids=unique_origin_ids,
+            middleware=around,
+        ),
+        login_app(
+            db, clock, client_id=address.client_id, client_secret=address.client_secret, middleware=around
+        ),
+        smartbarrel_app(db, clock, api_key=address.api_key, middleware=around),
+    )
+    listeners = [_Listener(_server(app), each) for app, each in zip(apps, sockets, strict=True)]
+
+    def serve() -> None:
+        with closing(db):
+            asyncio.run(_serve(listeners))
+
+    thread = threading.Thread(target=serve, name="sandbox", daemon=True)
+    thread.start()
+    deadline = time.monotonic() + START_WITHIN_S
+    while not all(listener.server.started for listener in listeners):
+        if time.monotonic() > deadline or not thread.is_alive():
+            _stop(listeners, thread)
+            raise TimeoutError("the sandbox did not start")
+        time.sleep(0.002)
+    return RunningSandbox(state, address, listeners, thread)
+
+
+def _listen(ports: Sequence[int]) -> list[socket.socket]:
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(_listening(port)) for port in ports]
+        opened.pop_all()
+    return sockets
+
+
+def _listening(port: int) -> socket.socket:
+    # Only if the protocol is named does asyncio turn Nagle's algorithm off, which else costs 40 ms a request.
+    each = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.bind((_HOST, port))
+        each.listen()
+    except OSError:
+        each.close()
+        raise
+    return each
+
+
+def _server(app: Starlette) -> uvicorn.Server:
+    # Logging and signals belong to the program around the sandbox; off the main thread uvicorn leaves
+    # signals alone.
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
+
+
+async def _serve(listeners: Sequence[_Listener]) -> None:
+    await asyncio.gather(*(listener.server.serve(sockets=[listener.socket]) for listener in listeners))
+
+
+def _stop(listeners: Sequence[_Listener], thread: threading.Thread) -> None:
+    for listener in listeners:
+        listener.server.should_exit = True
+    thread.join(STOP_WITHIN_S)
+    for listener in listeners:
+        listener.socket.close()
