@@ -25,6 +25,7 @@ with warnings.catch_warnings():
     from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
     from kafka.future import Future
     from kafka.net.compat import KafkaNetClient
+    from kafka.net.inet import KafkaNetSocket
 
 
 __all__ = [
@@ -92,6 +93,27 @@ class KafkaTimes:
     max_poll_interval_s: float = 300.0
 
 
+class DirectSocket(KafkaNetSocket):  # type: ignore[misc] # kafka-python has no types
+    """Connects without a proxy, as the library does, but closes the socket when that fails.
+
+    kafka-python 3.0.12 leaves it to the garbage collector. A "proxy" with a scheme of its own is how another
+    way to connect is given to the library.
+    """
+
+    SCHEMES = ("direct",)
+
+    async def sock_connect(
+        self, net: Any, sock: socket.socket, sockaddr: Any, timeout_at: float | None = None
+    ) -> socket.socket:
+        """Connect the socket, or close it."""
+        try:
+            await super().sock_connect(net, sock, sockaddr, timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
 class NetClient(KafkaNetClient):  # type: ignore[misc] # kafka-python has no types
     """The library's network client with three of its faults (in 3.0.12) put right.
 
@@ -137,7 +159,7 @@ def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Opened:
         return made[-1]
 
     try:
-        return Opened(kind(**settings, kafka_client=net_client), made[0])
+        return Opened(kind(**settings, proxy_url="direct://", kafka_client=net_client), made[0])
     except errors.KafkaError as error:
         for client in made:
             client.close()
@@ -147,9 +169,8 @@ def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Opened:
 
 
 def knock(bootstrap: Sequence[str], timeout_s: float) -> None:
-    """See that at least one server takes connections.
+    """See that at least one server takes connections: the library would try on and on, and not say why.
 
-    The library tries on and on, and leaves a socket to the garbage collector each time.
     Raises BrokerUnavailable, which names the servers.
     """
     deadline = time.monotonic() + timeout_s

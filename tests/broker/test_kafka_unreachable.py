@@ -1,14 +1,16 @@
 """What the Kafka adapter does without a Kafka: it says so, soon, and leaves nothing behind."""
 
+import gc
 import logging
 import socket
 import threading
 import time
+import warnings
 
 import pytest
 
 from consumer.broker.kafka import KafkaBroker
-from consumer.broker.kafka_client import KafkaTimes, as_broker_error, errors
+from consumer.broker.kafka_client import KafkaTimes, as_broker_error, errors, kafka, opened
 from consumer.exceptions import (
     BrokerError,
     BrokerUnavailable,
@@ -41,6 +43,17 @@ def test_a_server_that_takes_connections_but_never_answers_is_given_up_in_time()
             KafkaBroker([address], times=KafkaTimes(connect_s=0.5))
         assert time.monotonic() - started < 5
     assert threading.active_count() == before
+
+
+def test_a_server_that_went_away_costs_no_sockets() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(BrokerUnavailable, match=address):
+        opened(kafka.KafkaAdminClient, {"bootstrap_servers": [address], "bootstrap_timeout_ms": 500})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_unknown_security_settings_are_named_and_their_values_are_not_repeated() -> None:
