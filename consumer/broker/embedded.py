@@ -50,6 +50,11 @@ class EmbeddedBroker:
         """The topic's partitions in order."""
         return [TopicPartition(topic, number) for number in range(self._store.topic(topic).partitions)]
 
+    def written_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offsets that the next records will get; open transactions are not written here."""
+        with self._store.changed:
+            return {partition: self._store.end(partition) for partition in partitions}
+
     def reader(self, partitions: Collection[TopicPartition]) -> EmbeddedReader:
         """A reader outside any group. Raises TopicMissing."""
         return EmbeddedReader(self._store, partitions)

@@ -105,7 +105,13 @@ class Store:
                 for spec in missing.values():
                     sql.execute(
                         "INSERT INTO topics VALUES (?, ?, ?, ?, ?)",
-                        (spec.name, spec.partitions, spec.compacted, spec.retention_ms, spec.compaction_lag_ms),
+                        (
+                            spec.name,
+                            spec.partitions,
+                            spec.compacted,
+                            spec.retention_ms,
+                            spec.compaction_lag_ms,
+                        ),
                     )
                     sql.executemany(
                         "INSERT INTO partitions (topic, number) VALUES (?, ?)",

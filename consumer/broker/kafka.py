@@ -14,6 +14,7 @@ from consumer.broker.kafka_client import (
     errors,
     kafka,
     knock,
+    native,
     opened,
     quieten,
     translated,
@@ -36,6 +37,8 @@ TOPIC_VISIBLE_S = 15.0
 
 COMMIT_VISIBLE_S = 10.0
 COMMIT_PAUSE_S = 0.002
+LATEST_OFFSET = -1
+"""What ListOffsets calls the end of a partition; read uncommitted, that is the high watermark."""
 
 PATIENT = KafkaTimes()
 
@@ -98,6 +101,14 @@ class KafkaBroker:
         with self._lock:
             self._known_topics.add(topic)
         return [TopicPartition(topic, number) for number in found[topic]]
+
+    def written_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The high watermarks."""
+        for topic in {partition.topic for partition in partitions}:
+            self._require(topic)
+        latest = {native(partition): LATEST_OFFSET for partition in partitions}
+        found = self._asked("written offsets", lambda: self._admin.list_partition_offsets(latest))
+        return {partition: found[partition].offset for partition in partitions}
 
     def reader(self, partitions: Collection[TopicPartition]) -> KafkaReader:
         """A reader of these partitions, outside any group. Raises TopicMissing."""

@@ -16,7 +16,8 @@ from consumer.exceptions import BrokerError, Fenced, TopicMissing
 log = logging.getLogger(__name__)
 
 TRANSACTION_SETTINGS: Mapping[str, object] = {
-    "transaction_timeout_ms": 60_000,
+    # What a killed writer left open holds back every reader for this long; commits take milliseconds.
+    "transaction_timeout_ms": 20_000,
     # A transaction that begins while the broker still ends the last one is told to wait and try again;
     # kafka-python 3.0.12 then sleeps for this long instead of the 20 ms that it means to.
     "retry_backoff_ms": 10,

@@ -197,6 +197,12 @@ class Broker(Protocol):
     def partitions(self, topic: str) -> Sequence[TopicPartition]:
         """The topic's partitions in order. Raises TopicMissing."""
 
+    def written_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offset after the last record written, be its transaction still open.
+
+        A reader's position reaches it once the transactions that are open now have ended, whichever way.
+        """
+
     def reader(self, partitions: Collection[TopicPartition]) -> Reader:
         """A reader of these partitions, outside any group."""
 

@@ -13,15 +13,20 @@ class Table:
     """
 
     def __init__(self, broker: Broker, topic: str, apply: Callable[[Record], None]) -> None:
+        self._broker = broker
         self._topic = topic
         self._partitions = broker.partitions(topic)
         self._reader = broker.reader(self._partitions)
         self._apply = apply
 
     def catch_up(self, clock: Callable[[], float], limit_s: float = 300.0) -> None:
-        """Read until the end that the topic has now. Raises BrokerUnavailable after ``limit_s`` seconds."""
+        """Read all that is written now, waiting for transactions that are open to end.
+
+        The end for committed reads would not do: what a killed writer left open hides everything that
+        others have committed behind it. Raises BrokerUnavailable after ``limit_s`` seconds.
+        """
         deadline = clock() + limit_s
-        ends = self._reader.end_offsets(self._partitions)
+        ends = self._broker.written_offsets(self._partitions)
         while any(self._reader.position(partition) < end for partition, end in ends.items()):
             if clock() > deadline:
                 raise BrokerUnavailable(f"reading {self._topic} to its end took longer than {limit_s:.0f} s")

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
-from consumer.broker.port import Broker, GroupConsumer, TopicPartition, TransactionalProducer
-from consumer.engine.ledger import Committable, Ledger
+from consumer.broker.port import Broker, GroupConsumer, Position, TopicPartition, TransactionalProducer
+from consumer.engine.ledger import Ledger
 from consumer.engine.outbox import Finished
 from consumer.exceptions import BrokerError, Fenced
 from consumer.model.links import Link
@@ -18,6 +19,14 @@ log = structlog.get_logger(__name__)
 _FENCED_LIMIT = 5
 """So many refusals in a row mean that another process works under our name, not that we lost a partition."""
 _RETRY_PAUSE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What one transaction holds of a partition."""
+
+    position: Position
+    included: tuple[Finished, ...]
 
 
 class Committer:
@@ -37,6 +46,7 @@ class Committer:
         self._finished: dict[TopicPartition, list[Finished]] = {}
         self._since: float | None = None
         self._fenced = 0
+        self._doubtful: dict[TopicPartition, _Offer] = {}
         self._producer: TransactionalProducer | None = broker.transactional_producer(transactional_id)
 
     def add(self, partition: TopicPartition, done: Finished) -> None:
@@ -56,6 +66,7 @@ class Committer:
     def forget(self, partition: TopicPartition) -> list[Link]:
         """Drop what can never be committed; return the links that it would have made."""
         dropped = self._finished.pop(partition, [])
+        self._doubtful.pop(partition, None)
         if not self._finished:
             self._since = None
         return [link for done in dropped for link in done.links]
@@ -65,6 +76,8 @@ class Committer:
 
         Raises Fenced when another process keeps taking our transactional id or our place in the group.
         """
+        if self._doubtful and not self._resolve(consumer):
+            return
         offers = self._offers()
         if not offers:
             return
@@ -77,64 +90,71 @@ class Committer:
             self._fenced = self._fenced + 1 if isinstance(error, Fenced) else 0
             if self._fenced > _FENCED_LIMIT:
                 raise
-            if not self._went_through(consumer, offers):
-                return
-        self._fenced = 0
-        self._settle(offers)
+            self._doubtful = offers
+            self._resolve(consumer)
+        else:
+            self._fenced = 0
+            self._settle(offers)
 
     def close(self) -> None:
         """Let go of the producer."""
         if self._producer is not None:
             self._producer.close()
 
-    def _offers(self) -> dict[TopicPartition, Committable]:
-        offers: dict[TopicPartition, Committable] = {}
+    def _offers(self) -> dict[TopicPartition, _Offer]:
+        offers: dict[TopicPartition, _Offer] = {}
         for partition, finished in self._finished.items():
-            offer = self._ledger.committable(partition)
-            if offer is not None and any(done.offset < offer.limit for done in finished):
-                offers[partition] = offer
+            committable = self._ledger.committable(partition)
+            if committable is None:
+                continue
+            included = tuple(done for done in finished if done.offset < committable.limit)
+            if included:
+                offers[partition] = _Offer(committable.position, included)
         return offers
 
     def _transact(
         self,
         producer: TransactionalProducer,
         consumer: GroupConsumer,
-        offers: Mapping[TopicPartition, Committable],
+        offers: Mapping[TopicPartition, _Offer],
     ) -> None:
         producer.begin()
-        for partition, offer in offers.items():
-            for done in self._finished[partition]:
-                if done.offset < offer.limit:
-                    for message in done.messages:
-                        producer.send(message)
+        for offer in offers.values():
+            for done in offer.included:
+                for message in done.messages:
+                    producer.send(message)
         producer.send_offsets(consumer, {partition: offer.position for partition, offer in offers.items()})
         producer.commit()
 
-    def _went_through(self, consumer: GroupConsumer, offers: Mapping[TopicPartition, Committable]) -> bool:
-        """After a failure whose outcome is unknown: look whether the transaction is there.
+    def _resolve(self, consumer: GroupConsumer) -> bool:
+        """After a failure of unknown outcome: look whether the transaction is there. True once that is known.
 
-        A new producer with the same id ends whatever the old one left open, so the answer is final.
+        A new producer with the same id ends whatever the old one left open, so the answer is final. Until
+        there is one, nothing else may be committed: the same results could be written twice.
         """
         producer, self._producer = self._producer, None
         try:
             if producer is not None:
                 producer.close()
             self._producer = self._broker.transactional_producer(self._transactional_id)
-            return all(consumer.committed(partition) == offer.position for partition, offer in offers.items())
+            committed = {partition: consumer.committed(partition) for partition in self._doubtful}
         except BrokerError as error:
             log.warning("commit.unknown", transactional_id=self._transactional_id, error=str(error))
             # A broker that is down is not to be hammered.
             time.sleep(_RETRY_PAUSE_S)
             return False
+        offers, self._doubtful = self._doubtful, {}
+        if all(committed[partition] == offer.position for partition, offer in offers.items()):
+            self._fenced = 0
+            self._settle(offers)
+        return True
 
-    def _settle(self, offers: Mapping[TopicPartition, Committable]) -> None:
+    def _settle(self, offers: Mapping[TopicPartition, _Offer]) -> None:
         for partition, offer in offers.items():
-            waiting = []
-            for done in self._finished.pop(partition):
-                if done.offset < offer.limit:
-                    self._on_committed(done.result)
-                else:
-                    waiting.append(done)
+            written = {done.offset for done in offer.included}
+            waiting = [done for done in self._finished.pop(partition) if done.offset not in written]
             if waiting:
                 self._finished[partition] = waiting
+            for done in offer.included:
+                self._on_committed(done.result)
         self._since = time.monotonic() if self._finished else None

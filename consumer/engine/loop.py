@@ -205,8 +205,9 @@ class Engine:
         for partition in sorted(partitions):
             self._ledger.assign(partition, self._consumer.committed(partition))
         self._assigned_anew = True
-        # A pause does not cover partitions that come later.
-        self._paused = False
+        if self._paused:
+            # A pause does not cover partitions that come later.
+            self._consumer.pause(partitions)
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Let finish what runs, within the drain's deadline, commit it, and close the books."""

@@ -88,6 +88,14 @@ def location_not_in_project(location: str) -> Reason:
     return Reason("location_not_in_project", message)
 
 
+def left_over(codes: list[str]) -> Reason:
+    """Warning: the shift lost codes that the entry keeps."""
+    named = " and ".join(codes)
+    return Reason(
+        "left_over", f"The shift has no {named} any more; take it off the time card in Procore by hand"
+    )
+
+
 def locked(status: str, in_procore: str, in_smartbarrel: str) -> Reason:
     """The entry is approved or completed in Procore, so it stays as it is."""
     hours = f"stays at {in_procore} hours; SmartBarrel says {in_smartbarrel}"

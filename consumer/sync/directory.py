@@ -14,7 +14,7 @@ from consumer.upstream.procore import Person, Procore
 
 
 _FRESH_S = 60.0
-"""A user who is missing may be new; the directory is read again for them, but not more often than this."""
+"""Somebody who is missing may be new; the directory is read again for them, but not more often than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class _Index:
         if person.user_id is not None:
             self.by_user[person.user_id] = person
         if person.origin_id is not None:
-            self.by_origin[person.origin_id] = person
+            self.by_origin.setdefault(person.origin_id, person)
         if person.employee_id is not None:
-            # A user comes before a contact with the same employee ID.
-            known = self.by_employee.get(person.employee_id)
-            if known is None or known.user_id is None:
+            # Of several with one employee ID: users before contacts, then active ones, which are read first.
+            known = self.by_employee.setdefault(person.employee_id, person)
+            if known.user_id is None and person.user_id is not None:
                 self.by_employee[person.employee_id] = person
 
 
@@ -40,6 +40,12 @@ def _index(people: Iterable[Person]) -> _Index:
     for person in people:
         index.add(person)
     return index
+
+
+def _of_worker(index: _Index, worker_id: str, payroll_id: str | None) -> Person | None:
+    return index.by_origin.get(origin_id(worker_id)) or (
+        index.by_employee.get(payroll_id) if payroll_id else None
+    )
 
 
 class Directory:
@@ -58,9 +64,10 @@ class Directory:
 
     async def of_worker(self, worker_id: str, payroll_id: str | None) -> Person | None:
         """The person whom an earlier sync made of the worker, else the one with their employee ID."""
-        index = await self._people.get(None)
-        return index.by_origin.get(origin_id(worker_id)) or (
-            index.by_employee.get(payroll_id) if payroll_id else None
+        person = _of_worker(await self._people.get(None), worker_id, payroll_id)
+        # A contact is made of a worker who is not there, so the look must not be an old one.
+        return person or _of_worker(
+            await self._people.get(None, younger_than_s=_FRESH_S), worker_id, payroll_id
         )
 
     async def add(self, person: Person) -> None:

@@ -99,7 +99,8 @@ class TimesheetHandler:
         booking = Booking(project_id, party, resolved.codes)
         entry = await _existing(company, event, party, link)
         handled = await _put(company, event, booking, entry, new)
-        return replace(handled, warnings=resolved.warnings, links=(*links, *handled.links))
+        warnings = (*resolved.warnings, *handled.warnings)
+        return replace(handled, warnings=warnings, links=(*links, *handled.links))
 
     async def _party(
         self, event: TimesheetEvent, company: Company, user_id: int | None
@@ -164,7 +165,14 @@ async def _put(
         reason = reasons.locked(entry.approval_status, in_procore, hours_text(event.total_hours))
         return Handled(Outcome.SKIPPED, (reason,))
     await company.procore.update_timecard(entry.id, project_id, fields)
-    return Handled(Outcome.UPDATED, links=(link,))
+    return Handled(Outcome.UPDATED, warnings=_left_over(entry, fields), links=(link,))
+
+
+def _left_over(entry: Timecard, fields: Mapping[str, object]) -> tuple[Reason, ...]:
+    """Codes that the shift no longer has. Procore's API documents no way to take one off an entry."""
+    names = {"sub_job_id": "sub job", "cost_code_id": "cost code", "location_id": "location"}
+    left = [words for name, words in names.items() if getattr(entry, name) is not None and name not in fields]
+    return (reasons.left_over(left),) if left else ()
 
 
 def _agrees(entry: Timecard, project_id: int, fields: Mapping[str, object]) -> bool:

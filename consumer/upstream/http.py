@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +26,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
 
 _LONGEST_HINT_S = 3600.0
 _LONGEST_WORDS = 1000
+_MOST_DIGITS = 12
 _KINDS: Mapping[int, type[UpstreamError]] = {
     HTTPStatus.UNAUTHORIZED: Misconfigured,
     HTTPStatus.FORBIDDEN: Misconfigured,
@@ -52,10 +54,11 @@ def classify(upstream: str, operation: str, response: httpx.Response, now: float
         return duplicate
     fallback = Transient if response.is_server_error else Rejected
     error = _KINDS.get(status, fallback)(upstream, operation, status, words)
-    if isinstance(error, (RateLimited, Transient)):
+    if isinstance(error, RateLimited):
         hint = retry_hint(response.headers, now)
-        if hint is not None:
-            error.retry_after_s = hint
+        error.retry_after_s = error.retry_after_s if hint is None else hint
+    elif isinstance(error, Transient):
+        error.retry_after_s = retry_after(response.headers, now)
     return error
 
 
@@ -79,7 +82,7 @@ async def send(
             content=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
             headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
         )
-    except (httpx.TimeoutException, httpx.TransportError) as error:
+    except httpx.RequestError as error:
         raise Transient(upstream, operation, None, (type(error).__name__,)) from None
     failure = classify(upstream, operation, response, time.time())
     if failure is not None:
@@ -91,32 +94,42 @@ def json_of(upstream: str, operation: str, response: httpx.Response) -> Any:
     """The body of a success. A body that is no JSON is a fault on the way: Transient."""
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Transient(upstream, operation, response.status_code, ("The answer is not JSON.",)) from None
 
 
+def retry_after(headers: httpx.Headers, now: float) -> float | None:
+    """Seconds until ``Retry-After``, which is a number of seconds or a date (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After", "").strip()
+    if _is_number(value):
+        return _bounded(float(value))
+    try:
+        moment = parsedate_to_datetime(value)
+        # A date without a zone is of UTC, as all of HTTP's are, and not of this machine's.
+        return _bounded((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
 def retry_hint(headers: httpx.Headers, now: float) -> float | None:
-    """Seconds to wait as ``Retry-After`` (seconds or a date) or ``X-Rate-Limit-Reset`` (Unix time) says."""
-    after = headers.get("Retry-After", "")
-    hint: float | None = None
-    if after.isdigit():
-        hint = float(after)
-    elif after:
-        try:
-            hint = parsedate_to_datetime(after).timestamp() - now
-        except ValueError:
-            hint = None
-    if hint is None and (reset := headers.get("X-Rate-Limit-Reset", "")).isdigit():
-        hint = float(reset) - now
-    return None if hint is None else min(max(hint, 0.0), _LONGEST_HINT_S)
+    """Seconds to wait after a 429: ``Retry-After``, else until ``X-Rate-Limit-Reset`` (Unix time).
+
+    Procore sends the second with every answer, but only with a 429 does it say when to come back.
+    """
+    hint = retry_after(headers, now)
+    value = headers.get("X-Rate-Limit-Reset", "").strip()
+    if hint is None and _is_number(value):
+        hint = _bounded(float(value) - now)
+    return hint
 
 
 def error_words(body: object) -> tuple[str, ...]:
     """Every message in an error body, word for word, whichever of the known shapes it has.
 
     ``{"message"}``, ``{"errors": "…"}``, ``{"errors": ["…"]}``, ``{"errors": {field: ["…"]}}``,
-    ``{"error": {"reason"}}``, ``{"error": {"code", "message"}}``, ``{"error", "error_description"}`` and
-    SmartBarrel's ``{"error": {"message", "fields": [{"field", "message"}]}}``.
+    ``{"error": {"reason"}}``, ``{"error": {"code", "message", "details"}}``,
+    ``{"error", "error_description"}`` and SmartBarrel's
+    ``{"error": {"message", "fields": [{"field", "message"}]}}``.
     """
     if not isinstance(body, Mapping):
         return ()
@@ -146,10 +159,25 @@ def _from_error(error: object) -> list[str]:
         return []
     fields = error.get("fields")
     if isinstance(fields, list) and fields:
-        return [
-            str(entry.get("message", entry)) if isinstance(entry, Mapping) else str(entry) for entry in fields
-        ]
-    return [str(error[key]) for key in ("reason", "message") if error.get(key)]
+        return [_entry_words(entry) for entry in fields]
+    said = [str(error[key]) for key in ("reason", "message") if error.get(key)]
+    details = error.get("details")
+    return said + [_entry_words(entry) for entry in details] if isinstance(details, list) else said
+
+
+def _entry_words(entry: object) -> str:
+    if not isinstance(entry, Mapping):
+        return str(entry)
+    source, message = entry.get("source"), str(entry.get("message", dict(entry)))
+    return f"{source} {message}" if source else message
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), _LONGEST_HINT_S)
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS
 
 
 def _is_said(value: object) -> bool:
@@ -169,7 +197,7 @@ def _duplicate(upstream: str, operation: str, body: object, words: tuple[str, ..
 def _json(response: httpx.Response) -> object:
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -242,3 +242,23 @@ def test_producers_with_different_ids_do_not_disturb_each_other(
         transact(two, topic, b"two")
         one.commit()
         assert sorted(record.value or b"" for record in take(reader, 2)) == [b"one", b"two"]
+
+
+def test_what_was_written_counts_open_transactions_and_a_reader_gets_there_when_they_end(
+    broker: Broker, make_topic: MakeTopic, poll_until: PollUntil, transactional_id: str
+) -> None:
+    topic = make_topic()
+    partitions = broker.partitions(topic)
+    with (
+        closing(broker.transactional_producer(transactional_id)) as producer,
+        closing(broker.reader(partitions)) as reader,
+    ):
+        transact(producer, topic, b"before")
+        producer.begin()
+        producer.send(Message(topic, b"key", b"open"))
+        write(broker, topic, b"behind")
+        written = broker.written_offsets(partitions)
+        assert sum(written.values()) >= sum(reader.end_offsets(partitions).values()) >= 1
+        producer.commit()
+        read = poll_until(reader, lambda: all(reader.position(each) >= end for each, end in written.items()))
+    assert {b"before", b"behind"} <= set(values(read))
