@@ -33,7 +33,7 @@ def to_e164(typed: str, region: str) -> str:
     except phonenumbers.NumberParseException as error:
         raise UnusablePhoneError(_WHY.get(error.error_type, "it is not a number")) from None
     if not phonenumbers.is_valid_number(number):
-        raise UnusablePhoneError(f"it is no valid number {_where(number, region)}")
+        raise UnusablePhoneError("no such number can exist")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
@@ -41,8 +41,3 @@ def known_region(country: str | None, default: str) -> str:
     """The user's own country if phonenumbers knows it, else the default region."""
     code = (country or "").upper()
     return code if code in phonenumbers.SUPPORTED_REGIONS else default
-
-
-def _where(number: phonenumbers.PhoneNumber, region: str) -> str:
-    country = number.country_code
-    return f"in {region if country is None else phonenumbers.region_code_for_country_code(country)}"

@@ -6,14 +6,14 @@ Absent keys, null and empty strings all mean "none". Ids may exceed 32 bits.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import httpx
 
-from consumer.exceptions import Misconfigured, Rejected
+from consumer.exceptions import Misconfigured, NotFound, Rejected
 from consumer.model.events import UserEvent
 from consumer.upstream.http import TIMEOUT, json_of, send
 
@@ -123,8 +123,8 @@ class TokenSource:
             response = await send(
                 self._client, NAME, "createAccessToken", "POST", "/oauth/token", body=request
             )
-        except Rejected as error:
-            # RFC 6749 lets a server answer wrong credentials with 400.
+        except (Rejected, NotFound) as error:
+            # RFC 6749 lets a server answer wrong credentials with 400; a 404 means a wrong login address.
             raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
         body = json_of(NAME, "createAccessToken", response)
         self._renew_at = asked + max(float(body["expires_in"]) - _RENEW_EARLY_S, 1.0)
@@ -143,12 +143,13 @@ class Procore:
 
     async def users(self) -> AsyncIterator[Sequence[UserEvent]]:
         """All users, active ones first, page by page, each as an event of the moment of asking."""
-        for path, operation, params in (
-            (f"/rest/v1.3/companies/{self.company_id}/users", "listCompanyUsers", (("view", "extended"),)),
-            (f"/rest/v1.0/companies/{self.company_id}/users/inactive", "listInactiveCompanyUsers", ()),
-        ):
-            async for asked_at, page in self._pages(operation, path, params):
-                yield [user_event(self.company_id, item, asked_at) for item in page]
+        active = f"/rest/v1.3/companies/{self.company_id}/users"
+        async for asked_at, page in self._pages("listCompanyUsers", active, (("view", "extended"),)):
+            yield [user_event(self.company_id, item, asked_at) for item in page]
+        inactive = f"/rest/v1.0/companies/{self.company_id}/users/inactive"
+        async for asked_at, page in self._pages("listInactiveCompanyUsers", inactive):
+            # Whoever is on this list is inactive, whether or not the item says so.
+            yield [replace(user_event(self.company_id, item, asked_at), is_active=False) for item in page]
 
     async def people(self) -> Sequence[Person]:
         """Everybody in the directory, users and contacts, active and inactive."""
