@@ -40,6 +40,7 @@ from consumer.topics import TopicNames
 from consumer.upstreams import Addresses, addresses, connect_upstreams
 
 
+_SAY_EVERY_S = 1.0
 EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_AT_ONCE = 1, 2, 3, 130
 
 app = typer.Typer(
@@ -92,12 +93,15 @@ def run(
     with _session(role or list(Role), quiet=False) as session:
         if session.config.uses_sandbox and not role:
             states = session.syncs(None).finish_or_start(again=False)
+            session.display.stop_bars()
             if states:
                 _say_logs(session, states)
+        session.display.forget_arrived()
         if session.goes_on():
             session.display.say("Waiting for events. Ctrl-C drains and stops.")
         while session.goes_on():
-            session.stop.wait(0.2)
+            session.stop.wait(_SAY_EVERY_S)
+            session.display.say_arrived()
         if session.stop.is_set():
             session.display.say("Draining ...")
 
@@ -172,7 +176,7 @@ def _session(roles: Sequence[Role], *, quiet: bool) -> Iterator[Session]:
             config.log_dir,
             config.instance_id,
         )
-        service = Service(place, roles)
+        service = Service(place, roles, display.arrived)
         stack.callback(service.stop)
         service.start()
         progress = Progress(broker, names.sync_log, codec)

@@ -1,7 +1,10 @@
 """What a person sees while it runs: bars on a terminal, a line now and then elsewhere."""
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -9,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from consumer.model.events import Kind
-from consumer.model.results import Outcome
+from consumer.model.results import Outcome, Result
 from consumer.runs.progress import RunState
 
 
@@ -24,6 +27,8 @@ class Display:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, tuple[float, int]] = {}
+        self._arrived: dict[Kind, Counter[Outcome]] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -41,10 +46,31 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop_bars()
+
+    def stop_bars(self) -> None:
+        """Leave the bars as they are; what comes later is said in lines."""
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
             self._tasks.clear()
+
+    def arrived(self, result: Result) -> None:
+        """A result was committed. Called from any thread."""
+        with self._lock:
+            self._arrived.setdefault(result.kind, Counter())[result.outcome] += 1
+
+    def forget_arrived(self) -> None:
+        """Drop what was shown as a run already."""
+        with self._lock:
+            self._arrived = {}
+
+    def say_arrived(self) -> None:
+        """Say what has come since the last time, if anything has."""
+        with self._lock:
+            arrived, self._arrived = self._arrived, {}
+        for kind, outcomes in sorted(arrived.items()):
+            self.say(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {kind}: {outcome_words(outcomes)}")
 
     def say(self, text: str) -> None:
         """Print a line, above the bars if there are any."""
@@ -65,6 +91,7 @@ class Display:
             text = f"{name}: {state.done} of {state.marker.expected} ({outcome_words(state.outcomes)})"
             self._say_sometimes(state.marker.run_id, text, state.done, last=state.is_complete)
             return
+        self._end_reading(state.marker.kind)
         task = self._task(state.marker.run_id, state.marker.expected, name)
         self._bars.update(task, completed=state.done, note=outcome_words(state.outcomes))
 
@@ -74,6 +101,11 @@ class Display:
         if key not in self._tasks:
             self._tasks[key] = self._bars.add_task(description or key, total=total, note="")
         return self._tasks[key]
+
+    def _end_reading(self, kind: Kind) -> None:
+        task = self._tasks.get(f"reading {kind}")
+        if self._bars is not None and task is not None:
+            self._bars.update(task, total=self._bars.tasks[task].completed)
 
     def _say_sometimes(self, key: str, text: str, count: int, *, last: bool) -> None:
         at, before = self._said.get(key, (0.0, -1))

@@ -61,7 +61,7 @@ def external_id(user_id: int) -> str:
 def user_of_external_id(value: str | None) -> int | None:
     """The Procore user in a worker's external id, if it holds one."""
     prefix, _, number = (value or "").partition(":")
-    return int(number) if prefix == "procore" and number.isdigit() else None
+    return int(number) if prefix == "procore" and number.isascii() and number.isdigit() else None
 
 
 def origin_id(smartbarrel_id: str) -> str:
@@ -91,7 +91,7 @@ def user_fingerprint(user: UserEvent, settings: CompanySettings) -> str:
 
 def user_warnings(user: UserEvent) -> tuple[Reason, ...]:
     """What is only recommended, and missing."""
-    return () if user.employee_id else (reasons.MISSING_EMPLOYEE_ID,)
+    return () if _one_line(user.employee_id) else (reasons.MISSING_EMPLOYEE_ID,)
 
 
 def worker_fields(user: UserEvent, settings: CompanySettings) -> WorkerFields | NotDue:
@@ -99,12 +99,13 @@ def worker_fields(user: UserEvent, settings: CompanySettings) -> WorkerFields | 
     gate = _gate(user, settings)
     if gate is not None:
         return NotDue((gate,))
+    first_name, last_name, email = map(_one_line, (user.first_name, user.last_name, user.email))
     missing = [
         reason
         for value, reason in (
-            (user.first_name, reasons.MISSING_FIRST_NAME),
-            (user.last_name, reasons.MISSING_LAST_NAME),
-            (user.email, reasons.MISSING_EMAIL),
+            (first_name, reasons.MISSING_FIRST_NAME),
+            (last_name, reasons.MISSING_LAST_NAME),
+            (email, reasons.MISSING_EMAIL),
         )
         if not value
     ]
@@ -114,11 +115,11 @@ def worker_fields(user: UserEvent, settings: CompanySettings) -> WorkerFields | 
     if missing or isinstance(phone, Reason):
         return NotDue(tuple(missing))
     return WorkerFields(
-        first_name=_one_line(user.first_name),
-        last_name=_one_line(user.last_name),
-        email=_one_line(user.email),
+        first_name=first_name,
+        last_name=last_name,
+        email=email,
         phone_number=phone,
-        payroll_id=user.employee_id,
+        payroll_id=_one_line(user.employee_id) or None,
         external_id=external_id(user.user_id),
     )
 
@@ -214,7 +215,7 @@ def _gate(user: UserEvent, settings: CompanySettings) -> Reason | None:
 
 
 def _phone(user: UserEvent, settings: CompanySettings) -> str | Reason:
-    if not user.mobile_phone:
+    if not user.mobile_phone or not user.mobile_phone.strip():
         return reasons.MISSING_PHONE
     try:
         return to_e164(user.mobile_phone, known_region(user.country_code, settings.default_region))
