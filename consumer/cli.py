@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 something failed; 2 wrong usage or settings; 3 the broker 
 used; 130 stopped at once by a second signal.
 """
 
+import io
 import json
 import os
 import signal
@@ -116,7 +117,7 @@ def demo(as_json: Json = False) -> None:
             )
         states = session.syncs(None).finish_or_start(again=True)
         if states is None:
-            raise typer.Exit(_ended_early(session))
+            raise _ended_early(session)
         paths = [_log_path(session, state) for state in states]
     # The sink has written its last file by now.
     if as_json:
@@ -144,7 +145,7 @@ def sync(
         syncs = session.syncs(company)
         state = syncs.wait(syncs.start(kind))
         if state is None:
-            raise typer.Exit(_ended_early(session))
+            raise _ended_early(session)
         path = _log_path(session, state)
     if as_json:
         _print_json([state], [path])
@@ -244,8 +245,10 @@ def _settings() -> Config:
     return load()
 
 
-def _ended_early(session: Session) -> int:
-    return EXIT_FAILED if session.service.error is None else EXIT_UNAVAILABLE
+def _ended_early(session: Session) -> BaseException:
+    return session.service.error or CrewsyncError(
+        "stopped before every result was there; run it again to go on"
+    )
 
 
 def _log_path(session: Session, state: RunState) -> Path:
@@ -274,6 +277,10 @@ def _print_json(states: Sequence[RunState], paths: Sequence[Path]) -> None:
 
 def main(run_app: Callable[[], None] = app) -> None:
     """Run the command line; a known error is one message and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names have letters that not every terminal knows.
+            stream.reconfigure(errors="backslashreplace")
     try:
         run_app()
     except ConfigurationError as error:

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from consumer.broker.connect import check
 from consumer.exceptions import ConfigurationError
 from consumer.model.settings import CompanySettings, TimeEntry
 
@@ -86,6 +87,15 @@ class Config(BaseModel):
         """Whether no real upstream is configured."""
         real = (self.companies, self.smartbarrel_url, *(getattr(self, name) for name in _SECRETS))
         return not any(real)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker_url(cls, value: str) -> str:
+        try:
+            check(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return value
 
     @field_validator("companies", mode="before")
     @classmethod
@@ -157,7 +167,10 @@ def _variables(given: Mapping[str, str]) -> _Variables:
 
 
 def _env_file(path: Path) -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the settings' file {path} cannot be read ({_why(error)})") from None
 
 
 def _secret(path: Path) -> str:

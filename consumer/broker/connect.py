@@ -12,19 +12,30 @@ FORMS = "embedded:PATH or kafka://HOST:PORT,HOST:PORT"
 def connect(url: str) -> Broker:
     """Open the broker at ``embedded:PATH`` or ``kafka://HOST:PORT,HOST:PORT``.
 
-    Raises ConfigurationError if the URL is neither; its message repeats no part of the URL, since people put
-    credentials there. Raises BrokerUnavailable or BrokerInUse if it cannot be opened.
+    Raises ConfigurationError as ``check`` does; BrokerUnavailable or BrokerInUse if it cannot be opened.
     """
-    scheme, _, rest = url.partition(":")
+    place = check(url)
     # Imported here, so that the embedded broker needs no Kafka client and the other way round.
-    if scheme == "embedded":
+    if isinstance(place, Path):
         from consumer.broker.embedded import EmbeddedBroker  # noqa: PLC0415
 
-        return EmbeddedBroker(_path(rest))
-    if scheme == "kafka":
-        from consumer.broker.kafka import KafkaBroker  # noqa: PLC0415
+        return EmbeddedBroker(place)
+    from consumer.broker.kafka import KafkaBroker  # noqa: PLC0415
 
-        return KafkaBroker(_bootstrap(rest))
+    return KafkaBroker(place)
+
+
+def check(url: str) -> Path | list[str]:
+    """What the URL names: the embedded broker's file, or Kafka's servers.
+
+    Raises ConfigurationError if it is of neither form; its message repeats no part of the URL, since people
+    put credentials there.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "embedded":
+        return _path(rest)
+    if scheme == "kafka":
+        return _bootstrap(rest)
     raise ConfigurationError(f"the broker's URL must be {FORMS}")
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from consumer.exceptions import ConfigurationError
 from consumer.sandbox.demo import DemoData
 from consumer.sandbox.documents import Body, put
 from consumer.sandbox.tables import (
@@ -44,12 +45,33 @@ _TABLES = (
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the state. The connection may be handed to another thread, but not used by two at once."""
-    db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = WAL")
-    # A killed process loses nothing of this; only a power cut may lose the last transactions.
-    db.execute("PRAGMA synchronous = NORMAL")
+    """Open the state. The connection may be handed to another thread, but not used by two at once.
+
+    Raises ConfigurationError if the file cannot be opened or is somebody else's; it is left alone then.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigurationError(f"the sandbox's state {path} cannot be opened: {error}") from None
+    try:
+        _require_ours(db, path)
+        db.execute("PRAGMA journal_mode = WAL")
+        # A killed process loses nothing of this; only a power cut may lose the last transactions.
+        db.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error as error:
+        db.close()
+        raise ConfigurationError(f"the sandbox's state {path} cannot be read: {error}") from None
+    except ConfigurationError:
+        db.close()
+        raise
     return db
+
+
+def _require_ours(db: sqlite3.Connection, path: Path) -> None:
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    if tables and "facts" not in tables:
+        raise ConfigurationError(f"{path} is another program's database, not a sandbox's state")
 
 
 @contextmanager

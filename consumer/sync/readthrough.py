@@ -42,7 +42,13 @@ class ReadThrough(Generic[K, V]):
             kept = self._kept.get(key)
             if kept is None or kept[0] < oldest:
                 began = self._clock()
-                kept = (began, await self._read(key))
+                try:
+                    kept = (began, await self._read(key))
+                except BaseException:
+                    # Keys come from events: what cannot be read must leave nothing behind.
+                    if key not in self._kept:
+                        self._locks.pop(key, None)
+                    raise
                 self._kept.pop(key, None)
                 self._kept[key] = kept
                 self._shrink()
