@@ -29,7 +29,7 @@ from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, 
 from consumer.logs import configure
 from consumer.model.codec import Codec
 from consumer.model.events import Kind
-from consumer.model.registry import SchemaRegistry
+from consumer.model.registry import SchemaRegistry, SchemaRegistryError
 from consumer.runs.progress import Progress, RunState
 from consumer.runs.publish import Publisher
 from consumer.runs.sync import Syncs, Watch, only
@@ -214,7 +214,7 @@ def _upstreams(
 def _codec(config: Config, stack: ExitStack) -> Codec:
     if config.schema_registry_url is None:
         return Codec()
-    registry = SchemaRegistry(str(config.schema_registry_url))
+    registry = SchemaRegistry(config.schema_registry_url.get_secret_value())
     stack.callback(registry.close)
     return Codec(registry=registry)
 
@@ -285,7 +285,7 @@ def main(run_app: Callable[[], None] = app) -> None:
         run_app()
     except ConfigurationError as error:
         _fail(error, EXIT_USAGE)
-    except (BrokerError, UpstreamError) as error:
+    except (BrokerError, SchemaRegistryError, UpstreamError) as error:
         _fail(error, EXIT_UNAVAILABLE)
     except CrewsyncError as error:
         _fail(error, EXIT_FAILED)

@@ -18,9 +18,9 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
 from consumer.broker.connect import check
@@ -68,7 +68,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     broker_url: str = Field("embedded:var/broker.db", min_length=1)
-    schema_registry_url: AnyHttpUrl | None = None
+    schema_registry_url: SecretStr | None = None
     procore_url: AnyHttpUrl = AnyHttpUrl("https://api.procore.com")
     procore_login_url: AnyHttpUrl = AnyHttpUrl("https://login.procore.com")
     procore_client_id: SecretStr | None = None
@@ -97,32 +97,17 @@ class Config(BaseModel):
             raise ValueError(str(error)) from None
         return value
 
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _check_registry_url(cls, value: SecretStr) -> SecretStr:
+        # Kept as a secret, because it may hold a user name and a password.
+        TypeAdapter(AnyHttpUrl).validate_python(value.get_secret_value())
+        return value
+
     @field_validator("companies", mode="before")
     @classmethod
     def _read_companies(cls, value: object) -> object:
         return _companies(value) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _is_complete(self) -> "Config":
-        if self.uses_sandbox:
-            return self
-        lacking = [name for name in ("companies", "smartbarrel_url") if not getattr(self, name)]
-        secrets = [
-            name
-            for name in _SECRETS
-            if getattr(self, name) is None and any(getattr(one, name) is None for one in self.companies)
-        ]
-        missing = [
-            *(f"{PREFIX}{name.upper()}" for name in lacking),
-            *(f"{PREFIX}{name.upper()} (or {PREFIX}{name.upper()}_FILE)" for name in secrets),
-        ]
-        if missing:
-            raise ValueError(f"real upstreams are configured, but these are missing: {', '.join(missing)}")
-        ids = [company.company_id for company in self.companies]
-        twice = sorted({str(one) for one in ids if ids.count(one) > 1})
-        if twice:
-            raise ValueError(f"{PREFIX}COMPANIES names companies twice: {', '.join(twice)}")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +122,39 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = Path(".env")
     Raises ConfigurationError, whose message has a line for every problem and no secret.
     """
     variables = _variables({**_env_file(env_file), **(os.environ if environ is None else environ)})
+    problems = [*variables.problems, *_incomplete(variables.known)]
     try:
         config = Config.model_validate(variables.known)
     except ValidationError as error:
-        variables.problems.extend(map(_problem, error.errors(include_input=False, include_url=False)))
-    if variables.problems:
-        raise ConfigurationError("\n  ".join(["the settings are wrong:", *sorted(variables.problems)]))
+        problems += map(_problem, error.errors(include_input=False, include_url=False))
+    if problems:
+        raise ConfigurationError("\n  ".join(["the settings are wrong:", *sorted(problems)]))
     return config
+
+
+def _incomplete(known: Mapping[str, str]) -> list[str]:
+    """What real upstreams need and is not there, and companies that are there twice."""
+    if not any(name in known for name in ("companies", "smartbarrel_url", *_SECRETS)):
+        return []
+    try:
+        parsed = _companies(known["companies"]) if "companies" in known else []
+    except ValueError:
+        parsed = []
+    companies = [one for one in parsed if isinstance(one, dict)] if isinstance(parsed, list) else []
+    needed = {name: f"{PREFIX}{name.upper()}" for name in ("companies", "smartbarrel_url")}
+    for name in _SECRETS:
+        if not companies or any(not one.get(name) for one in companies):
+            needed[name] = f"{PREFIX}{name.upper()} (or {PREFIX}{name.upper()}_FILE)"
+    problems = [
+        f"{words}: missing, though real upstreams are configured"
+        for name, words in needed.items()
+        if name not in known
+    ]
+    ids = [one.get("company_id") for one in companies]
+    twice = sorted({str(one) for one in ids if ids.count(one) > 1})
+    if twice:
+        problems.append(f"{PREFIX}COMPANIES: named twice: {', '.join(twice)}")
+    return problems
 
 
 def _variables(given: Mapping[str, str]) -> _Variables:
@@ -152,6 +163,9 @@ def _variables(given: Mapping[str, str]) -> _Variables:
         if not name.upper().startswith(PREFIX):
             continue
         key = name.upper().removeprefix(PREFIX).lower()
+        if not value.strip():
+            # Set to nothing is not set: that is how templates leave a variable out.
+            continue
         if key in Config.model_fields:
             variables.known[key] = value
         elif (secret := key.removesuffix("_file")) in _SECRETS and key.endswith("_file"):
@@ -168,7 +182,9 @@ def _variables(given: Mapping[str, str]) -> _Variables:
 
 def _env_file(path: Path) -> dict[str, str]:
     try:
-        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+        return {
+            name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None
+        }
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the settings' file {path} cannot be read ({_why(error)})") from None
 

@@ -98,8 +98,11 @@ def left_over(codes: list[str]) -> Reason:
 
 def locked(status: str, in_procore: str, in_smartbarrel: str) -> Reason:
     """The entry is approved or completed in Procore, so it stays as it is."""
-    hours = f"stays at {in_procore} hours; SmartBarrel says {in_smartbarrel}"
-    return Reason("locked", f"The time card is {status} in Procore and {hours}")
+    if in_procore == in_smartbarrel:
+        what = f"stays as it is at {in_procore} hours; its date, worker or codes differ in SmartBarrel"
+    else:
+        what = f"stays at {in_procore} hours; SmartBarrel says {in_smartbarrel}"
+    return Reason("locked", f"The time card is {status} in Procore and {what}")
 
 
 def _who(name: str, payroll_id: str | None) -> str:

@@ -70,6 +70,11 @@ class Directory:
             await self._people.get(None, younger_than_s=_FRESH_S), worker_id, payroll_id
         )
 
+    async def user_with(self, employee_id: str) -> Person | None:
+        """The user with this employee ID, if one was there when the directory was read last."""
+        person = (await self._people.get(None)).by_employee.get(employee_id)
+        return person if person is not None and person.user_id is not None else None
+
     async def add(self, person: Person) -> None:
         """Note a person who was just created."""
         (await self._people.get(None)).add(person)

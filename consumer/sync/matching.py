@@ -73,6 +73,13 @@ def in_use(rung: Rung, worker: Worker) -> Refused:
     return Refused(Outcome.SKIPPED, reasons.phone_in_use(worker.name, worker.payroll_id))
 
 
+def taken(rung: Rung, other: Worker, own: Worker, fields: WorkerFields) -> Refused:
+    """The value belongs to another worker than the one who is the user."""
+    if _is_somebody_else(other, fields):
+        return in_use(rung, other)
+    return Refused(Outcome.FAILED, reasons.conflict(rung, own.name, other.name))
+
+
 async def _later_rungs(match: Matched, fields: WorkerFields, smartbarrel: SmartBarrel) -> Match:
     worker = match.worker
     # Both values are unique in SmartBarrel: nobody else can have what the match has already.
@@ -85,9 +92,7 @@ async def _later_rungs(match: Matched, fields: WorkerFields, smartbarrel: SmartB
         for other in await smartbarrel.find_workers(**filters):
             if other.id == worker.id:
                 continue
-            if _is_somebody_else(other, fields):
-                return in_use(rung, other)
-            return Refused(Outcome.FAILED, reasons.conflict(rung, worker.name, other.name))
+            return taken(rung, other, worker, fields)
     return match
 
 

@@ -111,11 +111,14 @@ class TimesheetHandler:
             person = await company.directory.of_user(user_id)
             return (person.id if person else reasons.person_not_found(_name(worker))), ()
         link = self._links.get(LinkKey(event.company_id, LinkKind.CONTACT, worker.id))
-        if link is not None:
+        # Whoever became a user since is booked as that user, from now on.
+        person = await company.directory.user_with(worker.payroll_id) if worker.payroll_id else None
+        if link is not None and (person is None or link.target_id == str(person.id)):
             return int(link.target_id), ()
-        person = await company.directory.of_worker(worker.id, worker.payroll_id) or await _contact(
-            company, worker
-        )
+        if person is None:
+            person = await company.directory.of_worker(worker.id, worker.payroll_id)
+        if person is None:
+            person = await _contact(company, worker)
         digest = fingerprint(worker.first_name, worker.last_name, worker.payroll_id)
         new = Link(event.company_id, LinkKind.CONTACT, worker.id, str(person.id), event.revision, digest)
         return person.id, (new,)

@@ -18,12 +18,16 @@ from consumer.sync.mapping import (
     user_warnings,
     worker_fields,
 )
-from consumer.sync.matching import Matched, Refused, Rung, find_match, in_use
+from consumer.sync.matching import Matched, Refused, Rung, find_match, in_use, taken
 from consumer.sync.revisions import made, with_revision_noted
 from consumer.upstream.smartbarrel import Worker
 
 
-_RUNG_OF_FIELD = {"payroll_id": Rung.PAYROLL_ID, "phone_number": Rung.PHONE}
+_RUNG_OF_FIELD = {
+    "external_id": Rung.EXTERNAL_ID,
+    "payroll_id": Rung.PAYROLL_ID,
+    "phone_number": Rung.PHONE,
+}
 
 
 class UserHandler:
@@ -73,6 +77,8 @@ async def _sync(event: UserEvent, company: Company, link: Link | None, new: Link
         return await _apply(fields, company, link, new)
     except Duplicate as error:
         # Somebody else took the value between our look and our call, so a second look decides.
+        if link is not None:
+            return await _taken_from_linked(error, fields, company, link)
         return await _after_duplicate(error, fields, company, new)
 
 
@@ -103,13 +109,24 @@ async def _update(match: Matched, fields: WorkerFields, company: Company, new: L
     return _synced(Outcome.UPDATED, worker, match.rung, new)
 
 
+async def _taken_from_linked(error: Duplicate, fields: WorkerFields, company: Company, link: Link) -> Handled:
+    """The user's own worker is known, so whoever has the value is somebody else."""
+    rung = _RUNG_OF_FIELD.get(error.field)
+    if rung is None:
+        raise error
+    other = await company.smartbarrel.worker(error.other_id)
+    own = await company.smartbarrel.worker(link.target_id)
+    refused = taken(rung, other, own, fields)
+    return Handled(refused.outcome, (refused.reason,))
+
+
 async def _after_duplicate(error: Duplicate, fields: WorkerFields, company: Company, new: Link) -> Handled:
     match = await find_match(fields, company.smartbarrel)
     if isinstance(match, Matched):
         return await _update(match, fields, company, new)
     if match is None:
         rung = _RUNG_OF_FIELD.get(error.field)
-        if rung is None:
+        if rung is None or rung is Rung.EXTERNAL_ID:
             raise error
         match = in_use(rung, await company.smartbarrel.worker(error.other_id))
     return Handled(match.outcome, (match.reason,))
