@@ -28,12 +28,15 @@ from consumer.engine.process import Completion, process, undecodable
 from consumer.engine.retry import RetryPolicy
 from consumer.exceptions import BrokerError, SchemaError
 from consumer.model.codec import Codec
-from consumer.model.events import Event
+from consumer.model.events import Event, TimesheetEvent, UserEvent
+from consumer.model.registry import SchemaRegistryError
 from consumer.model.results import Result
 from consumer.model.topics import company_of_key
 
 
 log = structlog.get_logger(__name__)
+
+_REGISTRY_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Engine:
         self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
         self._assigned_anew = False
         self._paused = False
+        self._undecoded: list[Record] = []
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set, then drain, commit and leave. Raises BrokerError if it cannot go on."""
@@ -102,19 +106,34 @@ class Engine:
             while not stop.is_set():
                 self._turn()
             self.revoked(frozenset(self._ledger.partitions()))
+        except BaseException:
+            # There is nobody left to collect what runs: it is handled again by the next owner.
+            self.lost(frozenset(self._ledger.partitions()))
+            raise
         finally:
             for part in reversed(opened):
                 _close(part)
 
     def _turn(self) -> None:
         busy = self._ledger.in_flight() > 0 or self._committer.waiting() > 0
-        records = self._consumer.poll(self._config.poll_busy_s if busy else self._config.poll_idle_s)
+        records = self._poll(self._config.poll_busy_s if busy else self._config.poll_idle_s)
         self._follow_links()
         self._submit(records)
         self._collect()
         if self._commit_is_due():
             self._committer.commit(self._consumer)
         self._hold_back()
+
+    def _poll(self, timeout_s: float) -> Sequence[Record]:
+        if not self._undecoded:
+            return self._consumer.poll(timeout_s)
+        # The schema registry did not answer: nothing new is asked for, but the membership is kept up.
+        self._consumer.pause(self._consumer.assignment())
+        arrived = self._consumer.poll(_REGISTRY_PAUSE_S)
+        if not self._paused:
+            self._consumer.resume(self._consumer.assignment())
+        kept, self._undecoded = self._undecoded, []
+        return [*kept, *arrived]
 
     def _follow_links(self) -> None:
         if self._assigned_anew:
@@ -127,23 +146,34 @@ class Engine:
 
     def _submit(self, records: Sequence[Record]) -> None:
         batch: list[Work] = []
-        for record in records:
+        for index, record in enumerate(records):
+            try:
+                event = self._decode(record)
+            except SchemaRegistryError as error:
+                if not error.retriable:
+                    raise
+                log.warning("registry.waiting", error=str(error))
+                self._undecoded = list(records[index:])
+                break
             epoch = self._track(record)
             if epoch is None:
                 continue
+            if isinstance(event, UserEvent | TimesheetEvent):
+                batch.append(Work(record, epoch, event.company_id, event))
+                continue
             work = Work(record, epoch, company_of_key(record.key), None)
-            if record.value is None:
-                # It deletes its key from the topic and is no event.
-                self._completions.put(Completion(work, None))
-                continue
-            try:
-                event = self._codec.decode(record.value, self._event_type)
-            except SchemaError as error:
-                self._completions.put(undecodable(work, error))
-                continue
-            batch.append(Work(record, epoch, event.company_id, event))
+            # Without a value the record deletes its key from the topic, and is no event.
+            self._completions.put(Completion(work, None) if event is None else undecodable(work, event))
         if batch:
             self._loop.call_soon_threadsafe(self._submit_all, batch)
+
+    def _decode(self, record: Record) -> Event | SchemaError | None:
+        if record.value is None:
+            return None
+        try:
+            return self._codec.decode(record.value, self._event_type)
+        except SchemaError as error:
+            return error
 
     def _track(self, record: Record) -> int | None:
         """Note the record; the epoch to handle it in, or None if it is not to be handled."""
@@ -218,6 +248,7 @@ class Engine:
 
     def lost(self, partitions: frozenset[TopicPartition]) -> None:
         """Close the books; whatever is not committed is dropped."""
+        self._undecoded = [record for record in self._undecoded if record.source not in partitions]
         for partition in partitions:
             self._ledger.revoke(partition)
             self._links.drop_pending(self._committer.forget(partition))

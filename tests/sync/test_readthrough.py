@@ -1,0 +1,204 @@
+"""What is read from upstream is kept: one read per key at a time, for a time, and only if it worked."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from consumer.sync.readthrough import ReadThrough
+
+
+class Source:
+    """Counts the reads of each key; a read ends when the test lets it, and fails if told to."""
+
+    def __init__(self) -> None:
+        self.reads: list[str] = []
+        self.now = 1000.0
+        self.gate: asyncio.Event | None = None
+        self.failures = 0
+
+    async def read(self, key: str) -> str:
+        self.reads.append(key)
+        number = len(self.reads)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failures:
+            self.failures -= 1
+            raise OSError(key)
+        return f"{key}{number}"
+
+    def kept(self, *, keep_s: float = 100.0, most: int = 10) -> ReadThrough[str, str]:
+        return ReadThrough(self.read, keep_s=keep_s, most=most, clock=lambda: self.now)
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def on_a_loop(test: Callable[[], Awaitable[None]]) -> None:
+    async def body() -> None:
+        await asyncio.wait_for(test(), 10)
+
+    asyncio.run(body())
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_a_value_is_read_once_and_kept_for_its_time(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept(keep_s=100)
+        assert [await kept.get("a"), await kept.get("b"), await kept.get("a")] == ["a1", "b2", "a1"]
+        source.now += 100
+        assert await kept.get("a") == "a1"
+        source.now += 0.1
+        assert await kept.get("a") == "a3"
+
+    on_a_loop(test)
+
+
+def test_many_who_ask_at_the_same_time_share_one_read(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        source.gate = asyncio.Event()
+        asked = [asyncio.ensure_future(kept.get("a")) for _ in range(20)]
+        await settle()
+        source.gate.set()
+        assert await asyncio.gather(*asked) == ["a1"] * 20
+        assert source.reads == ["a"]
+
+    on_a_loop(test)
+
+
+def test_other_keys_are_read_meanwhile(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        source.gate = asyncio.Event()
+        asked = [asyncio.ensure_future(kept.get(key)) for key in "ab"]
+        await settle()
+        assert source.reads == ["a", "b"]
+        source.gate.set()
+        await asyncio.gather(*asked)
+
+    on_a_loop(test)
+
+
+def test_after_renew_everything_is_read_anew_once(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        await kept.get("a")
+        await kept.get("b")
+        source.now += 1
+        kept.renew()
+        assert [await kept.get("a"), await kept.get("b"), await kept.get("a")] == ["a3", "b4", "a3"]
+
+    on_a_loop(test)
+
+
+def test_what_was_being_read_when_renew_was_called_is_not_taken_for_new(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        source.gate = asyncio.Event()
+        asked = asyncio.ensure_future(kept.get("a"))
+        await settle()
+        source.now += 1
+        kept.renew()
+        source.gate.set()
+        await asked
+        assert await kept.get("a") == "a2"
+
+    on_a_loop(test)
+
+
+def test_a_caller_who_waits_for_a_read_from_before_renew_gets_a_new_one(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        source.gate = asyncio.Event()
+        before = asyncio.ensure_future(kept.get("a"))
+        await settle()
+        source.now += 1
+        kept.renew()
+        after = asyncio.ensure_future(kept.get("a"))
+        await settle()
+        source.gate.set()
+        await before
+        assert await after == "a2"
+
+    on_a_loop(test)
+
+
+def test_a_caller_may_ask_for_something_younger(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        await kept.get("a")
+        source.now += 10
+        assert await kept.get("a", younger_than_s=10) == "a1"
+        assert await kept.get("a", younger_than_s=9) == "a2"
+        assert await kept.get("a") == "a2"
+
+    on_a_loop(test)
+
+
+def test_a_read_that_fails_is_not_kept_and_the_next_caller_tries_again(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        source.failures = 1
+        with pytest.raises(OSError, match="a"):
+            await kept.get("a")
+        assert await kept.get("a") == "a2"
+
+    on_a_loop(test)
+
+
+def test_a_read_that_fails_leaves_the_old_value_for_those_whom_it_is_new_enough_for(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        await kept.get("a")
+        source.now += 10
+        source.failures = 1
+        with pytest.raises(OSError, match="a"):
+            await kept.get("a", younger_than_s=1)
+        assert await kept.get("a") == "a1"
+
+    on_a_loop(test)
+
+
+def test_no_more_keys_are_kept_than_allowed_and_the_oldest_goes_first(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept(most=3)
+        for key in "abcd":
+            await kept.get(key)
+        assert [await kept.get(key) for key in "bcd"] == ["b2", "c3", "d4"]
+        assert await kept.get("a") == "a5"
+
+    on_a_loop(test)
+
+
+def test_a_value_that_was_read_anew_is_not_the_oldest(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept(most=2)
+        for key in "ab":
+            await kept.get(key)
+        source.now += 1
+        await kept.get("a", younger_than_s=0.5)
+        await kept.get("c")
+        assert await kept.get("a") == "a3"
+
+    on_a_loop(test)
+
+
+def test_nothing_is_remembered_of_keys_whose_reads_fail(source: Source) -> None:
+    """Keys come from events: a stream of wrong ones must not fill the memory."""
+
+    async def test() -> None:
+        kept = source.kept(most=3)
+        source.failures = 1000
+        for number in range(1000):
+            with pytest.raises(OSError, match="key"):
+                await kept.get(f"key{number}")
+        assert len(kept._locks) <= 3
+
+    on_a_loop(test)

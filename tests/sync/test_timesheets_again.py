@@ -1,0 +1,115 @@
+"""Shifts that are handled again, after crashes and lost answers: nobody and nothing is made twice."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from consumer.exceptions import Misconfigured, NotFound, RateLimited, Rejected, Transient
+from consumer.model.results import Outcome
+from tests.sync.booked import ENTRY, KEY, contacts, entries, entry_id, link_of, marias
+from tests.sync.conftest import Office
+from tests.sync.people import priya, shift
+from tests.upstream.site import (
+    worker_id,
+)
+
+
+@pytest.mark.parametrize("unique_origin_ids", [True, False])
+def test_an_event_that_is_handled_again_after_a_crash_makes_no_second_contact_and_no_second_entry(
+    open_office: Callable[..., Office], unique_origin_ids: bool
+) -> None:
+    """No source says that Procore refuses a repeated origin id, so the handler must not build on it."""
+    office = open_office(unique_origin_ids=unique_origin_ids)
+    office.sync(shift())
+    before = entries(office)
+    office.restart(lose_links=True)
+    handled = office.sync(shift())
+    assert handled.outcome is Outcome.UNCHANGED
+    assert (entries(office), len(contacts(office))) == (before, 1)
+    assert link_of(office).target_id == str(entry_id(office))
+
+
+LOST = [
+    ("POST", "/people"),
+    ("POST", "/timecard_entries"),
+    ("PATCH", "/timecard_entries"),
+]
+
+
+@pytest.mark.parametrize("unique_origin_ids", [True, False])
+@pytest.mark.parametrize(("method", "path"), LOST)
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_call_whose_answer_is_lost_makes_nobody_and_nothing_twice(
+    open_office: Callable[..., Office], method: str, path: str, restarts: bool, unique_origin_ids: bool
+) -> None:
+    office = open_office(unique_origin_ids=unique_origin_ids)
+    event = shift()
+    if method == "PATCH":
+        office.sync(event)
+        event = shift(revision=2, total_hours=Decimal("9.5"))
+    office.site.lose_answer(method, path)
+    with pytest.raises(Transient):
+        office.sync(event)
+    if restarts:
+        office.restart()
+    handled = office.sync(event)
+    assert office.site.wire.befallen == 1
+    assert handled.outcome in {Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED}
+    (contact,) = contacts(office)
+    hours = "9.5" if method == "PATCH" else "8.0"
+    assert entries(office) == [ENTRY | {"party_id": contact["id"], "hours": hours}]
+    assert link_of(office).target_id == str(entry_id(office))
+
+
+@pytest.mark.parametrize(
+    "path", ["/people", "/people/inactive", "/timecard_entries", "/sub_jobs", "/cost_codes"]
+)
+def test_a_look_up_without_an_answer_makes_nobody_and_nothing(office: Office, path: str) -> None:
+    """Who was not seen because nobody answered must not be taken for one who is not there."""
+    office.site.lose_answer("GET", path)
+    with pytest.raises(Transient):
+        office.sync(shift())
+    assert office.site.wire.befallen == 1
+    assert entries(office) == []
+    assert path == "/timecard_entries" or contacts(office) == []
+
+
+def test_an_entry_that_somebody_deleted_in_procore_is_booked_anew_at_the_next_revision(
+    office: Office,
+) -> None:
+    office.sync(marias())
+    office.site.delete_timecard_entries()
+    handled = office.sync(marias(revision=2, total_hours=Decimal(4)))
+    assert handled.outcome is Outcome.CREATED
+    assert entries(office) == [ENTRY | {"hours": "4.0"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, Misconfigured),
+        (403, Misconfigured),
+        (429, RateLimited),
+        (500, Transient),
+        (404, NotFound),
+        (422, Rejected),
+    ],
+)
+def test_a_failure_upstream_leaves_nothing_linked(office: Office, status: int, kind: type[Exception]) -> None:
+    office.site.run(office.site.tokens.get())
+    office.site.wire.servers["procore.test"] = httpx.MockTransport(lambda _: httpx.Response(status))
+    with pytest.raises(kind):
+        office.sync(marias())
+    assert office.links.get(KEY) is None
+
+
+def test_a_new_owner_reads_the_directory_anew(office: Office) -> None:
+    """The last owner may have made contacts that this process has not seen."""
+    other = Office(office.site, office.settings)
+    other.sync(shift(number=9, worker=priya(id=worker_id(9), last_name="Other")))
+    office.sync(shift())
+    other.timesheets.renew()
+    other.sync(shift(number=2))
+    assert len(contacts(office)) == 2, "Priya once, and the other"
