@@ -96,9 +96,9 @@ def user_warnings(user: UserEvent) -> tuple[Reason, ...]:
 
 def worker_fields(user: UserEvent, settings: CompanySettings) -> WorkerFields | NotDue:
     """The worker that the user should be, or all the reasons why there should be none."""
-    gate = _gate(user, settings)
-    if gate is not None:
-        return NotDue((gate,))
+    gates = _gates(user, settings)
+    if gates:
+        return NotDue(gates)
     first_name, last_name, email = map(_one_line, (user.first_name, user.last_name, user.email))
     missing = [
         reason
@@ -204,14 +204,13 @@ def shift_detail(shift: TimesheetEvent) -> str:
     return f"{shift.work_date.isoformat()}, {hours_text(shift.total_hours)} h, {shift.project.name}"
 
 
-def _gate(user: UserEvent, settings: CompanySettings) -> Reason | None:
+def _gates(user: UserEvent, settings: CompanySettings) -> tuple[Reason, ...]:
+    """Why the user is not for syncing at all, whatever else may be missing."""
     if not settings.user_sync:
-        return reasons.USER_SYNC_OFF
-    if not user.is_employee:
-        return reasons.NOT_AN_EMPLOYEE
-    if not user.is_active:
-        return reasons.USER_INACTIVE
-    return None
+        return (reasons.USER_SYNC_OFF,)
+    not_an_employee = () if user.is_employee else (reasons.NOT_AN_EMPLOYEE,)
+    inactive = () if user.is_active else (reasons.USER_INACTIVE,)
+    return (*not_an_employee, *inactive)
 
 
 def _phone(user: UserEvent, settings: CompanySettings) -> str | Reason:

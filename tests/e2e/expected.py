@@ -96,11 +96,10 @@ def e164(user: Mapping[str, Any]) -> str | None:
 
 
 def lacking(user: Mapping[str, Any]) -> frozenset[str]:
-    """Why the user cannot be a worker, whoever else there is. The gate's reason stands alone."""
-    if not user["is_employee"]:
-        return frozenset({"not_an_employee"})
-    if not user["is_active"]:
-        return frozenset({"user_inactive"})
+    """Why the user cannot be a worker, whoever else there is. The gates' reasons stand without the others."""
+    gates = {"not_an_employee": not user["is_employee"], "user_inactive": not user["is_active"]}
+    if any(gates.values()):
+        return frozenset(code for code, holds in gates.items() if holds)
     phone = "missing_phone" if not user["mobile_phone"] else "unusable_phone"
     missing = {
         "missing_first_name": not _tidy(user["first_name"]),

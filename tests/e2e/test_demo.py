@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -194,10 +195,9 @@ def test_the_process_log_holds_no_personal_data(demo: Demo) -> None:
         secret |= {user["email_address"] or "", (e164(user) or "").removeprefix("+")}
     secret = {text for text in secret if len(text) > 3}
     assert len(secret) > 800
-    logs = demo.first.stderr + demo.second.stderr
-    words = " ".join(re.findall(r"\w+", logs))
-    assert [text for text in secret if re.search(rf"\b{re.escape(text)}\b", logs)] == []
-    assert [text for text in secret if re.search(rf"\b{re.escape(text)}\b", words)] == []
+    # As in an address with a query, where %2B and %40 would hide a number or an e-mail behind letters.
+    logs = unquote(demo.first.stderr + demo.second.stderr)
+    assert [text for text in secret if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", logs)] == []
     assert "Traceback" not in logs
 
 

@@ -1,25 +1,22 @@
 """The engine: every event gets one result, committed together with its links and its offset."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 from structlog.testing import capture_logs
 
 from consumer.broker.port import Message
 from consumer.engine.deadletters import HEADER, REASON_HEADER
 from consumer.engine.handler import Handled
-from consumer.exceptions import CrewsyncError, Misconfigured, NotFound, RateLimited, Rejected, Transient
+from consumer.exceptions import Misconfigured, NotFound, RateLimited, Rejected, Transient
 from consumer.model import reasons
 from consumer.model.codec import Codec
 from consumer.model.deadletters import DeadLetter
 from consumer.model.events import Kind, UserEvent
 from consumer.model.links import LinkKey, LinkKind
-from consumer.model.registry import SchemaRegistry
 from consumer.model.results import Outcome
 from consumer.model.topics import link_key, user_key
 from tests.engine.test_engine_stage import (
@@ -299,35 +296,6 @@ def test_a_deletion_is_no_event_and_is_passed_over(stage: Stage) -> None:
     assert set(stage.wait_for_results(2)) == {(0, 0), (0, 2)}
     until(lambda: (position := stage.committed()) is not None and position.offset == 3)
     running.stop()
-    assert stage.read(TOPICS.dead_letters) == []
-
-
-def test_a_registry_that_is_down_says_nothing_about_the_events_and_none_is_set_aside(stage: Stage) -> None:
-    """They wait until it answers: a topic is never drained because another service is down."""
-    failures = deque([503, 500, 503])
-    event = user(1)
-    text = stage.codec.catalogue.newest("crewsync.UserEvent").text
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.method == "POST":
-            return httpx.Response(200, json={"id": 8})
-        return httpx.Response(failures.popleft()) if failures else httpx.Response(200, json={"schema": text})
-
-    registry = SchemaRegistry("http://registry.test", transport=httpx.MockTransport(answer))
-    framed = b"\x00\x00\x00\x00\x07" + stage.codec.encode(event)[10:]
-    stage.write(Message(TOPICS.events, user_key(event), framed))
-    codec = Codec(registry=registry)
-    # Whether an engine waits itself or ends and is started again is its own affair.
-    for attempt in range(5):
-        running = stage.engine(codec=codec, drain_s=0.1, name=f"attempt-{attempt}")
-        until(lambda: running.error is not None or stage.read(TOPICS.sync_log))  # noqa: B023 - called here
-        if running.error is None:
-            break
-        assert isinstance(running.error, CrewsyncError)
-    running.stop()
-    registry.close()
-    assert running.handler.calls == [(1, 0)]
-    assert len(stage.read(TOPICS.sync_log)) == 1
     assert stage.read(TOPICS.dead_letters) == []
 
 
