@@ -6,43 +6,26 @@ used; 130 stopped at once by a second signal.
 
 import io
 import json
-import os
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from getpass import getuser
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from consumer.broker.connect import connect
-from consumer.config import CompanyConfig, Config, load
-from consumer.display import Display, outcome_words
+from consumer.config import load
+from consumer.display import outcome_words
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
-from consumer.logs import configure
-from consumer.model.codec import Codec
 from consumer.model.events import Kind
-from consumer.model.registry import SchemaRegistry, SchemaRegistryError
-from consumer.runs.progress import Progress, RunState
-from consumer.runs.publish import Publisher
-from consumer.runs.sync import Syncs, Watch, only
-from consumer.sandbox.demo import load_demo
-from consumer.sandbox.server import start as start_sandbox
-from consumer.service import Place, Role, Service
+from consumer.model.registry import SchemaRegistryError
+from consumer.runs.progress import RunState
+from consumer.service import Role
+from consumer.session import Session, open_session
 from consumer.sink.naming import LogKey, file_path
-from consumer.topics import TopicNames
-from consumer.upstreams import Addresses, addresses, connect_upstreams
 
 
 _SAY_EVERY_S = 1.0
-EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_AT_ONCE = 1, 2, 3, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 3
 
 app = typer.Typer(
     name="crewsync",
@@ -57,29 +40,6 @@ Company = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A process with its roles running, and what is needed to start runs and follow them."""
-
-    config: Config
-    service: Service
-    publisher: Publisher
-    progress: Progress
-    place: Place
-    display: Display
-    stop: threading.Event
-
-    def syncs(self, company_id: int | None) -> Syncs:
-        """The syncs of a company."""
-        watch = Watch(self.display.reading, self.display.counting, self.goes_on)
-        company = only(dict(self.place.upstreams.companies), company_id)
-        return Syncs(company, self.publisher, self.progress, self.service.handlers.call, watch, getuser())
-
-    def goes_on(self) -> bool:
-        """Whether neither a signal nor a failed role asks for the end."""
-        return self.service.is_running and not self.stop.is_set()
-
-
 @app.command()
 def run(
     role: Annotated[
@@ -91,7 +51,7 @@ def run(
 
     Without real upstreams in the settings, the sandbox is started with its demo data, which is synced once.
     """
-    with _session(role or list(Role), quiet=False) as session:
+    with open_session(load(), role or list(Role), quiet=False) as session:
         if session.config.uses_sandbox and not role:
             states = session.syncs(None).finish_or_start(again=False)
             session.display.stop_bars()
@@ -110,7 +70,7 @@ def run(
 @app.command()
 def demo(as_json: Json = False) -> None:
     """Sync the sandbox's demo data once, print both logs and exit."""
-    with _session(list(Role), quiet=as_json) as session:
+    with open_session(load(), list(Role), quiet=as_json) as session:
         if not session.config.uses_sandbox:
             raise ConfigurationError(
                 "demo works on the sandbox only, but real upstreams are configured; use: sync"
@@ -139,9 +99,9 @@ def sync(
     On Kafka, processes of `crewsync run` do the work; on the embedded broker, which has room for one
     process, this one does.
     """
-    config = _settings()
+    config = load()
     roles = list(Role) if config.broker_url.startswith("embedded:") else []
-    with _session(roles, quiet=as_json) as session:
+    with open_session(config, roles, quiet=as_json) as session:
         syncs = session.syncs(company)
         state = syncs.wait(syncs.start(kind))
         if state is None:
@@ -151,98 +111,6 @@ def sync(
         _print_json([state], [path])
     else:
         sys.stdout.write(f"{kind}: {outcome_words(state.outcomes)}\nThe log is {path}\n")
-
-
-@contextmanager
-def _session(roles: Sequence[Role], *, quiet: bool) -> Iterator[Session]:
-    config = _settings()
-    configure(config.log_level)
-    console = Console(stderr=quiet)
-    with ExitStack() as stack:
-        stop = stack.enter_context(_signals())
-        display = stack.enter_context(Display(console))
-        display.say(f"Opening the broker {config.broker_url} ...")
-        broker = stack.enter_context(connect(config.broker_url))
-        names = TopicNames(config.topic_prefix)
-        created = broker.ensure_topics(names.specs())
-        if created:
-            display.say(f"Created {len(created)} topics.")
-        codec = _codec(config, stack)
-        where, companies, config = _upstreams(config, stack, display)
-        place = Place(
-            broker,
-            codec,
-            names,
-            connect_upstreams(where, companies, config),
-            config.log_dir,
-            config.instance_id,
-        )
-        service = Service(place, roles, display.arrived)
-        stack.callback(service.stop)
-        service.start()
-        progress = Progress(broker, names.sync_log, codec)
-        stack.callback(progress.close)
-        progress.catch_up(time.monotonic)
-        yield Session(config, service, Publisher(broker, codec, names), progress, place, display, stop)
-        service.stop()
-        if service.error is not None:
-            raise service.error
-
-
-def _upstreams(
-    config: Config, stack: ExitStack, display: Display
-) -> tuple[Addresses, Sequence[CompanyConfig], Config]:
-    if not config.uses_sandbox:
-        return addresses(config), config.companies, config
-    data = load_demo()
-    display.say(f"Starting the sandbox (state: {config.sandbox_state}) ...")
-    sandbox = stack.enter_context(start_sandbox(config.sandbox_state, data))
-    at = sandbox.address
-    company = CompanyConfig.model_validate(
-        {
-            "company_id": data.procore["company"]["id"],
-            "name": data.procore["company"]["name"],
-            "smartbarrel_company_id": data.smartbarrel["company"]["id"],
-            "procore_client_id": at.client_id,
-            "procore_client_secret": at.client_secret,
-            "smartbarrel_api_key": at.api_key,
-        }
-    )
-    return Addresses(at.procore_url, at.procore_login_url, at.smartbarrel_url), [company], config
-
-
-def _codec(config: Config, stack: ExitStack) -> Codec:
-    if config.schema_registry_url is None:
-        return Codec()
-    registry = SchemaRegistry(config.schema_registry_url.get_secret_value())
-    stack.callback(registry.close)
-    return Codec(registry=registry)
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """The first SIGINT or SIGTERM asks for a drain, the second ends the process at once.
-
-    That is safe at any moment: what is not committed is handled again, and every write looks first.
-    """
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if stop.is_set():
-            os._exit(EXIT_AT_ONCE)
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _settings() -> Config:
-    return load()
 
 
 def _ended_early(session: Session) -> BaseException:

@@ -10,6 +10,7 @@ from consumer.config import CompanyConfig, Config
 from consumer.exceptions import ConfigurationError
 from consumer.sync.company import Companies, Company, company
 from consumer.upstream import procore, smartbarrel
+from consumer.upstream.http import http_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ def connect_upstreams(
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Upstreams:
     """Make the clients: one connection pool per server, one token per pair of Procore credentials."""
-    api = procore.http_client(where.procore, transport)
-    login = procore.http_client(where.procore_login, transport)
-    barrel = smartbarrel.http_client(where.smartbarrel, transport)
+    api = http_client(where.procore, transport)
+    login = http_client(where.procore_login, transport)
+    barrel = http_client(where.smartbarrel, transport)
     tokens: dict[tuple[str, str], procore.TokenSource] = {}
     made: dict[int, Company] = {}
     for one in companies:

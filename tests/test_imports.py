@@ -19,6 +19,7 @@ LAYERS = [
     {"topics", "config", "logs"},
     {"runs", "sink", "sandbox", "upstreams"},
     {"service", "display"},
+    {"session"},
     {"cli"},
     {"__main__"},
 ]

@@ -73,7 +73,12 @@ class Links:
             del self._pending[text]
 
     def _index(self, link: Link) -> None:
-        if link.kind is LinkKind.USER and link.target_id:
+        if (
+            link.kind is LinkKind.USER
+            and link.target_id
+            and link.source_id.isascii()
+            and link.source_id.isdigit()
+        ):
             self._users_of_workers[link.company_id, link.target_id] = int(link.source_id)
 
 

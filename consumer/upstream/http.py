@@ -38,6 +38,11 @@ _KINDS: Mapping[int, type[UpstreamError]] = {
 }
 
 
+def http_client(base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """A client for one server; connections are kept and shared, redirects are not followed."""
+    return httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT, transport=transport, follow_redirects=False)
+
+
 def classify(upstream: str, operation: str, response: httpx.Response, now: float) -> UpstreamError | None:
     """Say what an answer means; None for success. ``now`` is Unix time in seconds.
 

@@ -15,7 +15,7 @@ import httpx
 
 from consumer.exceptions import Misconfigured, NotFound, Rejected
 from consumer.model.events import UserEvent
-from consumer.upstream.http import TIMEOUT, json_of, send
+from consumer.upstream.http import json_of, send
 
 
 NAME = "procore"
@@ -279,11 +279,6 @@ class Procore:
         return await send(
             self._client, NAME, operation, method, path, params=params, body=body, headers=headers
         )
-
-
-def http_client(base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """A client for Procore's API or login server; connections are kept and shared."""
-    return httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT, transport=transport, follow_redirects=False)
 
 
 def text(value: object) -> str | None:

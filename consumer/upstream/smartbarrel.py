@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
-from consumer.upstream.http import TIMEOUT, json_of, send
+from consumer.upstream.http import json_of, send
 
 
 NAME = "smartbarrel"
@@ -122,11 +122,6 @@ class SmartBarrel:
         )
         answer: Mapping[str, Any] = json_of(NAME, operation, response)
         return answer
-
-
-def http_client(base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """A client for SmartBarrel's API; connections are kept and shared."""
-    return httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT, transport=transport, follow_redirects=False)
 
 
 def worker(item: Mapping[str, Any]) -> Worker:

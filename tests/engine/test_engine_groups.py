@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from consumer.engine.handler import Handled
 from consumer.exceptions import Fenced
 from consumer.model.events import UserEvent
 from consumer.model.results import Outcome
-from tests.engine.test_engine_stage import Act, Gate, Script, Stage, a_stage, create, until, user
+from tests.engine.test_engine_stage import Act, Gate, Script, Stage, a_stage, create, link, until, user
 
 
 PARTITIONS = 4
@@ -123,6 +124,38 @@ def test_work_that_does_not_end_is_cancelled_when_its_partition_goes_and_done_by
     first.stop()
     second.stop()
     assert set(found.values()) == {Outcome.CREATED}
+
+
+def test_a_completion_that_comes_after_its_partition_has_gone_changes_nothing(stage: Stage) -> None:
+    """A handler may be past its last await when it is cancelled."""
+    gate = stage.gate()
+    cancelled: list[int] = []
+
+    async def act(event: UserEvent) -> Handled:
+        try:
+            await gate.wait(event.user_id)
+        except asyncio.CancelledError:
+            cancelled.append(event.user_id)
+        (late,) = (await create(event)).links
+        return Handled(Outcome.UPDATED, links=(replace(late, target_id="late"),))
+
+    first = stage.engine(Script(act), name="first", drain_s=0.05)
+    stage.publish(*(user(number) for number in range(40)))
+    until(lambda: len(gate.waiting) == 40)
+    second = stage.engine(name="second")
+    until(lambda: cancelled and len(second.handler.calls) == len(cancelled), "for the second to take over")
+    taken = set(cancelled)
+    stage.wait_for_results(len(taken))
+    for number in taken:
+        key = link(user(number)).key
+        until(lambda key=key: (found := first.links.get(key)) and found.target_id != "late")  # type: ignore[misc]
+    gate.let_all()
+    stage.wait_for_results(40)
+    first.stop()
+    second.stop()
+    outcomes = {int(result.subject_id): result.outcome for result in stage.results()}
+    assert len(stage.outcomes()) == 40
+    assert {number for number, outcome in outcomes.items() if outcome is Outcome.CREATED} == taken
 
 
 def test_an_engine_whose_place_is_taken_ends_and_what_it_had_in_hand_gets_one_result(narrow: Stage) -> None:

@@ -23,6 +23,7 @@ from consumer.sandbox.smartbarrel import smartbarrel_app
 from consumer.sandbox.store import JournalEntry, SandboxState
 from consumer.sandbox.tables import PEOPLE
 from consumer.upstream import procore, smartbarrel
+from consumer.upstream.http import http_client
 from tests.contracts import ContractChecker
 
 
@@ -114,9 +115,9 @@ class Site:
             }
         )
         self._runner = asyncio.Runner()
-        self.api = procore.http_client(PROCORE, self.wire)
-        self.login = procore.http_client(LOGIN, self.wire)
-        self.barrel = smartbarrel.http_client(SMARTBARREL, self.wire)
+        self.api = http_client(PROCORE, self.wire)
+        self.login = http_client(LOGIN, self.wire)
+        self.barrel = http_client(SMARTBARREL, self.wire)
         self.tokens = self.new_tokens()
         self.procore = procore.Procore(self.api, self.tokens, COMPANY)
         self.smartbarrel = smartbarrel.SmartBarrel(

@@ -1,0 +1,146 @@
+"""A process at work: everything opened in order, and closed in reverse."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from getpass import getuser
+from types import FrameType
+
+from rich.console import Console
+
+from consumer.broker.connect import connect
+from consumer.config import CompanyConfig, Config
+from consumer.display import Display
+from consumer.logs import configure
+from consumer.model.codec import Codec
+from consumer.model.registry import SchemaRegistry
+from consumer.runs.progress import Progress
+from consumer.runs.publish import Publisher
+from consumer.runs.sync import Syncs, Watch, only
+from consumer.sandbox.demo import load_demo
+from consumer.sandbox.server import start as start_sandbox
+from consumer.service import Place, Role, Service
+from consumer.topics import TopicNames
+from consumer.upstreams import Addresses, addresses, connect_upstreams
+
+
+EXIT_AT_ONCE = 130
+"""The exit code after a second signal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A process with its roles running, and what is needed to start runs and follow them."""
+
+    config: Config
+    service: Service
+    publisher: Publisher
+    progress: Progress
+    place: Place
+    display: Display
+    stop: threading.Event
+
+    def syncs(self, company_id: int | None) -> Syncs:
+        """The syncs of a company."""
+        watch = Watch(self.display.reading, self.display.counting, self.goes_on)
+        company = only(dict(self.place.upstreams.companies), company_id)
+        return Syncs(company, self.publisher, self.progress, self.service.handlers.call, watch, getuser())
+
+    def goes_on(self) -> bool:
+        """Whether neither a signal nor a failed role asks for the end."""
+        return self.service.is_running and not self.stop.is_set()
+
+
+@contextmanager
+def open_session(config: Config, roles: Sequence[Role], *, quiet: bool) -> Iterator[Session]:
+    """Start the roles, and the sandbox if no real upstreams are configured; drain and close at the end.
+
+    With ``quiet``, what a person is told goes to standard error. Raises what made a role fail.
+    """
+    configure(config.log_level)
+    console = Console(stderr=quiet)
+    with ExitStack() as stack:
+        stop = stack.enter_context(_signals())
+        display = stack.enter_context(Display(console))
+        display.say(f"Opening the broker {config.broker_url} ...")
+        broker = stack.enter_context(connect(config.broker_url))
+        names = TopicNames(config.topic_prefix)
+        created = broker.ensure_topics(names.specs())
+        if created:
+            display.say(f"Created {len(created)} topics.")
+        codec = _codec(config, stack)
+        where, companies = _upstreams(config, stack, display)
+        place = Place(
+            broker,
+            codec,
+            names,
+            connect_upstreams(where, companies, config),
+            config.log_dir,
+            config.instance_id,
+        )
+        service = Service(place, roles, display.arrived)
+        stack.callback(service.stop)
+        service.start()
+        progress = Progress(broker, names.sync_log, codec)
+        stack.callback(progress.close)
+        progress.catch_up(time.monotonic)
+        yield Session(config, service, Publisher(broker, codec, names), progress, place, display, stop)
+        service.stop()
+        if service.error is not None:
+            raise service.error
+
+
+def _upstreams(
+    config: Config, stack: ExitStack, display: Display
+) -> tuple[Addresses, Sequence[CompanyConfig]]:
+    if not config.uses_sandbox:
+        return addresses(config), config.companies
+    data = load_demo()
+    display.say(f"Starting the sandbox (state: {config.sandbox_state}) ...")
+    sandbox = stack.enter_context(start_sandbox(config.sandbox_state, data))
+    at = sandbox.address
+    company = CompanyConfig.model_validate(
+        {
+            "company_id": data.procore["company"]["id"],
+            "name": data.procore["company"]["name"],
+            "smartbarrel_company_id": data.smartbarrel["company"]["id"],
+            "procore_client_id": at.client_id,
+            "procore_client_secret": at.client_secret,
+            "smartbarrel_api_key": at.api_key,
+        }
+    )
+    return Addresses(at.procore_url, at.procore_login_url, at.smartbarrel_url), [company]
+
+
+def _codec(config: Config, stack: ExitStack) -> Codec:
+    if config.schema_registry_url is None:
+        return Codec()
+    registry = SchemaRegistry(config.schema_registry_url.get_secret_value())
+    stack.callback(registry.close)
+    return Codec(registry=registry)
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """The first SIGINT or SIGTERM asks for a drain, the second ends the process at once.
+
+    That is safe at any moment: what is not committed is handled again, and every write looks first.
+    """
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if stop.is_set():
+            os._exit(EXIT_AT_ONCE)
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
