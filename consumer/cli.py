@@ -110,7 +110,8 @@ def sync(
     if as_json:
         _print_json([state], [path])
     else:
-        sys.stdout.write(f"{kind}: {outcome_words(state.outcomes)}\nThe log is {path}\n")
+        where = f"The log is {path}" if path.exists() else "The log is where the sink runs"
+        sys.stdout.write(f"{kind}: {outcome_words(state.outcomes)}\n{where}\n")
 
 
 def _ended_early(session: Session) -> BaseException:

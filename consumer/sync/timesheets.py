@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from http import HTTPStatus
 
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.exceptions import NotFound, Transient
+from consumer.exceptions import NotFound, Rejected, Transient
 from consumer.model import reasons
 from consumer.model.events import Kind, ShiftWorker, TimesheetEvent
 from consumer.model.links import Link, LinkKey, LinkKind
@@ -125,14 +126,31 @@ class TimesheetHandler:
 
 
 async def _contact(company: Company, worker: ShiftWorker) -> Person:
-    person = await company.procore.create_contact(
-        first_name=worker.first_name,
-        last_name=worker.last_name,
-        employee_id=worker.payroll_id,
-        origin_id=origin_id(worker.id),
-    )
+    try:
+        person = await company.procore.create_contact(
+            first_name=worker.first_name,
+            last_name=worker.last_name,
+            employee_id=worker.payroll_id,
+            origin_id=origin_id(worker.id),
+        )
+    except Rejected as error:
+        found = await _contact_made_meanwhile(company, worker) if _is_taken(error) else None
+        if found is None:
+            raise
+        return found
     await company.directory.add(person)
     return person
+
+
+async def _contact_made_meanwhile(company: Company, worker: ShiftWorker) -> Person | None:
+    """A call of the last owner may take effect after we looked."""
+    company.directory.renew()
+    return await company.directory.of_worker(worker.id, worker.payroll_id)
+
+
+def _is_taken(error: Rejected) -> bool:
+    """Whether Procore says that our origin id is in use; no source tells the status for sure."""
+    return error.status == HTTPStatus.CONFLICT or any("origin_id" in words for words in error.words)
 
 
 async def _existing(
@@ -158,8 +176,14 @@ async def _put(
 ) -> Handled:
     project_id, fields = booking.project_id, timecard_fields(event, booking)
     if entry is None:
-        made = await company.procore.create_timecard(project_id, fields)
-        return Handled(Outcome.CREATED, links=(replace(new, target_id=str(made.id)),))
+        try:
+            made = await company.procore.create_timecard(project_id, fields)
+        except Rejected as error:
+            entry = await _existing(company, event, booking.party_id, None) if _is_taken(error) else None
+            if entry is None:
+                raise
+        else:
+            return Handled(Outcome.CREATED, links=(replace(new, target_id=str(made.id)),))
     link = replace(new, target_id=str(entry.id))
     if _agrees(entry, project_id, fields):
         return Handled(Outcome.UNCHANGED, links=(link,))

@@ -1,6 +1,7 @@
 """Shifts that are handled again, after crashes and lost answers: nobody and nothing is made twice."""
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 
 import httpx
@@ -28,6 +29,41 @@ def test_an_event_that_is_handled_again_after_a_crash_makes_no_second_contact_an
     handled = office.sync(shift())
     assert handled.outcome is Outcome.UNCHANGED
     assert (entries(office), len(contacts(office))) == (before, 1)
+    assert link_of(office).target_id == str(entry_id(office))
+
+
+def test_a_contact_whom_the_last_owner_made_after_we_looked_is_taken_and_not_made_again(
+    office: Office,
+) -> None:
+    """A request that was under way when its process died may take effect at any later moment."""
+    last_owner = Office(office.site, office.settings)
+    office.site.run(office.company.directory.of_worker("nobody", None))
+    last_owner.sync(shift())
+    before = entries(office)
+    handled = office.sync(shift())
+    assert handled.outcome is Outcome.UNCHANGED
+    assert (entries(office), len(contacts(office))) == (before, 1)
+
+
+def test_an_entry_that_the_last_owner_made_after_we_looked_is_taken_and_not_made_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_owner = Office(office.site, office.settings)
+    look = office.company.procore.timecards
+    looks: list[object] = []
+
+    async def look_and_be_overtaken(party_id: int, day: date) -> object:
+        found = await look(party_id, day)
+        looks.append(found)
+        if len(looks) == 1:
+            await last_owner.handle(shift())
+        return found
+
+    monkeypatch.setattr(office.company.procore, "timecards", look_and_be_overtaken)
+    handled = office.sync(shift())
+    assert handled.outcome is Outcome.UNCHANGED
+    assert looks[0] == []
+    assert len(entries(office)) == 1
     assert link_of(office).target_id == str(entry_id(office))
 
 
