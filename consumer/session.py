@@ -85,6 +85,7 @@ def open_session(config: Config, roles: Sequence[Role], *, quiet: bool) -> Itera
         service = Service(place, roles, display.arrived)
         stack.callback(service.stop)
         service.start()
+        display.say("Reading what is on the log already ...")
         progress = Progress(broker, names.sync_log, codec)
         stack.callback(progress.close)
         progress.catch_up(time.monotonic)
