@@ -103,7 +103,8 @@ def sync(
     roles = list(Role) if config.broker_url.startswith("embedded:") else []
     with open_session(config, roles, quiet=as_json) as session:
         syncs = session.syncs(company)
-        state = syncs.wait(syncs.start(kind))
+        run_id = syncs.start(kind)
+        state = None if run_id is None else syncs.wait(run_id)
         if state is None:
             raise _ended_early(session)
         path = _log_path(session, state)

@@ -30,7 +30,16 @@ from consumer.model.settings import CompanySettings, TimeEntry
 
 PREFIX = "CREWSYNC_"
 _SECRETS = ("procore_client_id", "procore_client_secret", "smartbarrel_api_key")
+_REAL = ("companies", "smartbarrel_url", "procore_url", "procore_login_url", *_SECRETS)
+"""Whoever sets one of these means real upstreams, so the sandbox must not start in their place."""
 _LARGEST_SECRET = 65_536
+
+
+def _sendable(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("has characters that no HTTP header can carry; was it pasted with something else?")
+    return secret
 
 
 class CompanyConfig(BaseModel):
@@ -48,6 +57,11 @@ class CompanyConfig(BaseModel):
     only_approved_shift: bool = True
     include_sub_workers: bool = False
     default_region: str = Field("US", pattern="^[A-Z]{2}$")
+
+    @field_validator(*_SECRETS)
+    @classmethod
+    def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and _sendable(value)
 
     @property
     def settings(self) -> CompanySettings:
@@ -97,6 +111,11 @@ class Config(BaseModel):
             raise ValueError(str(error)) from None
         return value
 
+    @field_validator(*_SECRETS)
+    @classmethod
+    def _check_secret(cls, value: SecretStr) -> SecretStr:
+        return _sendable(value)
+
     @field_validator("schema_registry_url")
     @classmethod
     def _check_registry_url(cls, value: SecretStr) -> SecretStr:
@@ -134,7 +153,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = Path(".env")
 
 def _incomplete(known: Mapping[str, str]) -> list[str]:
     """What real upstreams need and is not there, and companies that are there twice."""
-    if not any(name in known for name in ("companies", "smartbarrel_url", *_SECRETS)):
+    if not any(name in known for name in _REAL):
         return []
     try:
         parsed = _companies(known["companies"]) if "companies" in known else []

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from consumer.broker.port import Broker
 from consumer.engine.links import Links
 from consumer.engine.loop import Engine, EngineConfig
 from consumer.engine.outbox import Topics
+from consumer.exceptions import CrewsyncError
 from consumer.model.codec import Codec
 from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.results import Result
@@ -31,6 +33,7 @@ T = TypeVar("T")
 
 _JOIN_S = 60.0
 _LAST_LOOK_S = 0.2
+_LAST_LOOKS_S = 5.0
 
 
 class Role(StrEnum):
@@ -109,6 +112,9 @@ class Service:
                 self._sink_stop.set()
             if thread.is_alive():
                 thread.join(_JOIN_S)
+            if thread.is_alive():
+                log.error("role.stuck", role=thread.name)
+                self.error = self.error or CrewsyncError(f"the role {thread.name} did not end in time")
         if not self._closed:
             self._closed = True
             self.handlers.call(self._place.upstreams.close())
@@ -128,7 +134,8 @@ class Service:
         if role is Role.SINK:
             with Sink(place.broker, place.topics.sync_log, place.codec, place.log_dir) as sink:
                 sink.run(self._sink_stop)
-                while sink.step(_LAST_LOOK_S):
+                last = time.monotonic() + _LAST_LOOKS_S
+                while sink.step(_LAST_LOOK_S) and time.monotonic() < last:
                     pass
             return
         links = Links()

@@ -48,7 +48,7 @@ class Session:
         """The syncs of a company."""
         watch = Watch(self.display.reading, self.display.counting, self.goes_on)
         company = only(dict(self.place.upstreams.companies), company_id)
-        return Syncs(company, self.publisher, self.progress, self.service.handlers.call, watch, getuser())
+        return Syncs(company, self.publisher, self.progress, self.service.handlers.call, watch, _who())
 
     def goes_on(self) -> bool:
         """Whether neither a signal nor a failed role asks for the end."""
@@ -93,6 +93,14 @@ def open_session(config: Config, roles: Sequence[Role], *, quiet: bool) -> Itera
         service.stop()
         if service.error is not None:
             raise service.error
+
+
+def _who() -> str:
+    """Whoever runs this, for the log; a container's user may have no name."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _upstreams(

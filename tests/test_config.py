@@ -141,8 +141,11 @@ def test_an_empty_secret_is_a_missing_one(refusal: Callable[..., str], name: str
     assert name in refusal(**{**REAL, name: empty})
 
 
-def test_addresses_of_procore_alone_still_mean_the_sandbox(load: Load) -> None:
-    assert load(CREWSYNC_PROCORE_URL="https://sandbox.procore.com").uses_sandbox
+def test_an_address_of_procore_alone_means_real_upstreams_whose_rest_is_missing(
+    refusal: Callable[..., str],
+) -> None:
+    """Invented people must not reach a real platform because a secret was not found."""
+    assert "CREWSYNC_PROCORE_CLIENT_SECRET" in refusal(CREWSYNC_PROCORE_URL="https://sandbox.procore.com")
 
 
 def test_a_company_may_have_its_own_credentials(load: Load) -> None:

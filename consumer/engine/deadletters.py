@@ -15,6 +15,14 @@ REASON_HEADER = "crewsync.reason"
 """The reason's code as text, for whoever looks at the topic with a plain tool."""
 
 
+def moment_of(record: Record) -> datetime:
+    """The record's timestamp; 1970 for one that no calendar has, since any producer may write anything."""
+    try:
+        return datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
 def dead_letter(
     record: Record, *, topic: str, stage: str, reason: Reason, at: datetime, run_id: str | None, codec: Codec
 ) -> Message:
@@ -23,7 +31,7 @@ def dead_letter(
         source_topic=record.topic,
         source_partition=record.partition,
         source_offset=record.offset,
-        source_timestamp=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
+        source_timestamp=moment_of(record),
         stage=stage,
         reason_code=reason.code,
         reason=reason.message,

@@ -48,5 +48,8 @@ class Handler(Protocol[E_contra]):
     async def handle(self, event: E_contra) -> Handled:
         """Bring the upstream in step with the event."""
 
+    def in_doubt(self, event: E_contra) -> tuple[Link, ...]:
+        """Links that an attempt of unknown effect may have made untrue, for an event that is given up."""
+
     def renew(self) -> None:
         """Forget what was read from upstream: another owner may have changed it. Called from any thread."""

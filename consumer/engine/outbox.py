@@ -1,16 +1,18 @@
 """What a completion writes: its result, its links, and a dead letter if it was set aside."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from consumer.broker.port import Message, Record
-from consumer.engine.deadletters import dead_letter
+from consumer.engine.deadletters import dead_letter, moment_of
 from consumer.engine.handler import Handled, Handler, Subject
 from consumer.engine.process import Completion
+from consumer.exceptions import SchemaError
+from consumer.model import reasons
 from consumer.model.codec import Codec
 from consumer.model.links import Link
-from consumer.model.results import Result
+from consumer.model.results import Outcome, Result
 from consumer.model.topics import link_key, log_key
 
 
@@ -37,7 +39,21 @@ class Finished:
 def finished(
     completion: Completion, handled: Handled, handler: Handler[Any], topics: Topics, codec: Codec
 ) -> Finished:
-    """Encode all that the completion writes."""
+    """Encode all that the completion writes.
+
+    What cannot be encoded, such as an upstream's words that are no text, becomes an error of this program and
+    a dead letter: one record must not stop the others.
+    """
+    try:
+        return _encoded(completion, handled, handler, topics, codec)
+    except SchemaError as error:
+        failed = Handled(Outcome.FAILED, (replace(reasons.INTERNAL_ERROR, upstream=type(error).__name__),))
+        return _encoded(replace(completion, dead_stage="encode"), failed, handler, topics, codec)
+
+
+def _encoded(
+    completion: Completion, handled: Handled, handler: Handler[Any], topics: Topics, codec: Codec
+) -> Finished:
     result = _result(completion, handled, handler)
     messages = [
         Message(topics.sync_log, log_key(result.company_id, result.run_id), codec.encode(result)),
@@ -81,5 +97,5 @@ def _result(completion: Completion, handled: Handled, handler: Handler[Any]) -> 
 
 def _unknown_subject(record: Record) -> Subject:
     key = (record.key or b"").decode(errors="replace")
-    at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+    at = moment_of(record)
     return Subject(key or "unknown", "(unreadable record)", at, None)

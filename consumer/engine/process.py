@@ -5,6 +5,7 @@ import random
 import time
 import traceback
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -49,11 +50,12 @@ async def process(work: Work, handler: Handler[Any], policy: RetryPolicy, rng: r
             sleep=asyncio.sleep,
             clock=time.monotonic,
             rng=rng,
-            on_wait=_log_wait,
+            on_wait=partial(_log_wait, work),
         )
     except Transient as error:
         reason = replace(reasons.upstream_unavailable(_name(error)), upstream=_words(error))
-        return Completion(work, Handled(Outcome.PARKED, (reason,)), dead_stage="handle")
+        parked = Handled(Outcome.PARKED, (reason,), links=handler.in_doubt(work.event))
+        return Completion(work, parked, dead_stage="handle")
     except UpstreamError as error:
         reason = replace(reasons.rejected(_name(error)), upstream=_words(error))
         return Completion(work, Handled(Outcome.FAILED, (reason,)))
@@ -64,8 +66,18 @@ async def process(work: Work, handler: Handler[Any], policy: RetryPolicy, rng: r
     return Completion(work, handled, dead_stage="handle" if handled.outcome is Outcome.PARKED else None)
 
 
-def _log_wait(error: Exception, wait_s: float) -> None:
-    log.warning("upstream.waiting", error=str(error), kind=type(error).__name__, wait_s=round(wait_s, 2))
+def _log_wait(work: Work, error: Exception, wait_s: float) -> None:
+    record = work.record
+    log.warning(
+        "upstream.waiting",
+        error=str(error),
+        kind=type(error).__name__,
+        company=work.company_id,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        wait_s=round(wait_s, 2),
+    )
 
 
 def _log_fault(work: Work, error: Exception) -> None:

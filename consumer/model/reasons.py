@@ -76,6 +76,21 @@ def person_not_found(name: str) -> Reason:
     return Reason("person_not_found", f"Procore lists nobody for the user that {name} is linked to")
 
 
+def employee_id_ambiguous(employee_id: str, names: list[str]) -> Reason:
+    """Several people in Procore have the worker's payroll ID as their employee ID."""
+    people = ", ".join(sorted(names))
+    return Reason(
+        "employee_id_ambiguous", f"Several people in Procore have employee ID {employee_id}: {people}"
+    )
+
+
+def employee_id_of_another(employee_id: str, name: str) -> Reason:
+    """The worker's payroll ID is the employee ID of a user who is another worker."""
+    return Reason(
+        "employee_id_of_another", f"Payroll ID {employee_id} is {name}'s in Procore, who is another worker"
+    )
+
+
 def code_not_in_project(sub_job: str | None, cost_code: str | None) -> Reason:
     """The shift's sub job or cost code does not exist in the Procore project."""
     codes = f"sub job {sub_job or '(none)'}, cost code {cost_code or '(none)'}"

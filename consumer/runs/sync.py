@@ -20,6 +20,10 @@ class Watch:
     is_running: Callable[[], bool]
 
 
+class _StoppedError(Exception):
+    """Nobody waits for the rest of the pages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Syncs:
     """The syncs of one company."""
@@ -31,9 +35,21 @@ class Syncs:
     watch: Watch
     requested_by: str
 
-    def start(self, kind: Kind) -> str:
-        """Read the upstream, publish a run, and return its id. Raises UpstreamError, BrokerError."""
-        events = self.call(read_events(self.company, kind, lambda count: self.watch.reading(kind, count)))
+    def start(self, kind: Kind) -> str | None:
+        """Read the upstream, publish a run, and return its id. Raises UpstreamError, BrokerError.
+
+        None, and nothing is published, if the service was stopped meanwhile.
+        """
+
+        def on_page(count: int) -> None:
+            if not self.watch.is_running():
+                raise _StoppedError
+            self.watch.reading(kind, count)
+
+        try:
+            events = self.call(read_events(self.company, kind, on_page))
+        except _StoppedError:
+            return None
         marker = marker_of(self.company.settings.company_id, kind, events, self.requested_by)
         self.publisher.publish(marker, events)
         return marker.run_id
@@ -68,7 +84,8 @@ class Syncs:
         return None if timesheets is None else [users, timesheets]
 
     def _complete(self, kind: Kind, state: RunState | None) -> RunState | None:
-        return self.wait(self.start(kind) if state is None else state.marker.run_id)
+        run_id = self.start(kind) if state is None else state.marker.run_id
+        return None if run_id is None else self.wait(run_id)
 
 
 def only(companies: dict[int, Company], company_id: int | None) -> Company:

@@ -12,6 +12,7 @@ from consumer.upstream.procore import Procore
 
 
 K = TypeVar("K")
+_KEEP_S = 600.0
 _FRESH_S = 60.0
 """A code that is missing may be new; the project's codes are read again for it, not more often than this."""
 
@@ -42,9 +43,11 @@ class ProjectCodes:
         async def locations(project_id: int) -> dict[str, int]:
             return {location.name: location.id for location in await procore.locations(project_id)}
 
-        self._sub_jobs: ReadThrough[int, dict[str, int]] = ReadThrough(sub_jobs)
-        self._cost_codes: ReadThrough[tuple[int, int | None], dict[str, int]] = ReadThrough(cost_codes)
-        self._locations: ReadThrough[int, dict[str, int]] = ReadThrough(locations)
+        self._sub_jobs: ReadThrough[int, dict[str, int]] = ReadThrough(sub_jobs, keep_s=_KEEP_S)
+        self._cost_codes: ReadThrough[tuple[int, int | None], dict[str, int]] = ReadThrough(
+            cost_codes, keep_s=_KEEP_S
+        )
+        self._locations: ReadThrough[int, dict[str, int]] = ReadThrough(locations, keep_s=_KEEP_S)
 
     async def resolve(self, shift: TimesheetEvent, project_id: int) -> Resolved | Reason:
         """The ids of the shift's codes, or why it must not be booked: never on a wrong or empty code."""

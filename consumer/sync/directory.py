@@ -5,7 +5,7 @@ may create contacts: a worker's events are handled by one owner at a time, and `
 owner begins, and after a call whose effect is unknown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from consumer.sync.mapping import origin_id
@@ -21,7 +21,7 @@ _FRESH_S = 60.0
 class _Index:
     by_user: dict[int, Person] = field(default_factory=dict)
     by_origin: dict[str, Person] = field(default_factory=dict)
-    by_employee: dict[str, Person] = field(default_factory=dict)
+    by_employee: dict[str, list[Person]] = field(default_factory=dict)
 
     def add(self, person: Person) -> None:
         if person.user_id is not None:
@@ -29,10 +29,7 @@ class _Index:
         if person.origin_id is not None:
             self.by_origin.setdefault(person.origin_id, person)
         if person.employee_id is not None:
-            # Of several with one employee ID: users before contacts, then active ones, which are read first.
-            known = self.by_employee.setdefault(person.employee_id, person)
-            if known.user_id is None and person.user_id is not None:
-                self.by_employee[person.employee_id] = person
+            self.by_employee.setdefault(person.employee_id, []).append(person)
 
 
 def _index(people: Iterable[Person]) -> _Index:
@@ -42,10 +39,39 @@ def _index(people: Iterable[Person]) -> _Index:
     return index
 
 
+class Ambiguous(Exception):
+    """Several people in Procore have the worker's employee ID."""
+
+    def __init__(self, people: Sequence[Person]) -> None:
+        super().__init__(f"{len(people)} people have one employee ID")
+        self.people = people
+
+
 def _of_worker(index: _Index, worker_id: str, payroll_id: str | None) -> Person | None:
-    return index.by_origin.get(origin_id(worker_id)) or (
-        index.by_employee.get(payroll_id) if payroll_id else None
-    )
+    return index.by_origin.get(origin_id(worker_id)) or _with_employee_id(index, worker_id, payroll_id)
+
+
+def _with_employee_id(index: _Index, worker_id: str, payroll_id: str | None) -> Person | None:
+    """The one person with this employee ID; never another worker's contact.
+
+    Users come before contacts, and active people before inactive ones.
+    """
+    people = [
+        person
+        for person in index.by_employee.get(payroll_id or "", ())
+        if not (person.origin_id or "").startswith(origin_id("")) or person.origin_id == origin_id(worker_id)
+    ]
+    if not people:
+        return None
+    best = max(map(_standing, people))
+    candidates = [person for person in people if _standing(person) == best]
+    if len(candidates) > 1:
+        raise Ambiguous(candidates)
+    return candidates[0]
+
+
+def _standing(person: Person) -> tuple[bool, bool]:
+    return person.user_id is not None, person.is_active
 
 
 class Directory:
@@ -63,17 +89,24 @@ class Directory:
         return person or (await self._people.get(None, younger_than_s=_FRESH_S)).by_user.get(user_id)
 
     async def of_worker(self, worker_id: str, payroll_id: str | None) -> Person | None:
-        """The person whom an earlier sync made of the worker, else the one with their employee ID."""
+        """The person whom an earlier sync made of the worker, else the one with their employee ID.
+
+        Raises Ambiguous.
+        """
         person = _of_worker(await self._people.get(None), worker_id, payroll_id)
         # A contact is made of a worker who is not there, so the look must not be an old one.
         return person or _of_worker(
             await self._people.get(None, younger_than_s=_FRESH_S), worker_id, payroll_id
         )
 
-    async def user_with(self, employee_id: str) -> Person | None:
-        """The user with this employee ID, if one was there when the directory was read last."""
-        person = (await self._people.get(None)).by_employee.get(employee_id)
+    async def user_with(self, worker_id: str, employee_id: str) -> Person | None:
+        """The user with this employee ID, as the directory was read last. Raises Ambiguous."""
+        person = _with_employee_id(await self._people.get(None), worker_id, employee_id)
         return person if person is not None and person.user_id is not None else None
+
+    async def contact_of(self, worker_id: str) -> Person | None:
+        """The contact that an earlier sync made of the worker, whoever they are now."""
+        return (await self._people.get(None)).by_origin.get(origin_id(worker_id))
 
     async def add(self, person: Person) -> None:
         """Note a person who was just created."""

@@ -61,9 +61,16 @@ def decide(rung: Rung, candidates: Sequence[Worker], fields: WorkerFields) -> Ma
     if len(candidates) > 1:
         return Refused(Outcome.FAILED, reasons.ambiguous(rung, [worker.name for worker in candidates]))
     worker = candidates[0]
-    if _is_somebody_else(worker, fields):
+    if _is_somebody_else(worker, fields) or (
+        rung is Rung.PHONE and _differ(worker.payroll_id, fields.payroll_id)
+    ):
         return in_use(rung, worker)
     return Matched(worker, rung)
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    """Whether both are known, and not the same: phone numbers change hands, payroll IDs tell people apart."""
+    return bool(one) and bool(other) and one != other
 
 
 def in_use(rung: Rung, worker: Worker) -> Refused:

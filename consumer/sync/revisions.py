@@ -1,8 +1,9 @@
-"""An old event never overwrites a newer one: every revision that was decided on is noted on its link."""
+"""An old event never overwrites a newer one: revisions that were synced, skipped or failed here are noted."""
 
 from dataclasses import replace
 
 from consumer.engine.handler import Handled
+from consumer.engine.links import Links
 from consumer.model.links import Link, LinkKey
 from consumer.model.results import Outcome
 
@@ -13,6 +14,15 @@ _DECIDED_WITHOUT_A_CALL = frozenset({Outcome.SKIPPED, Outcome.FAILED})
 def made(link: Link | None) -> Link | None:
     """The link if it leads somewhere; None if it only notes a revision."""
     return link if link is not None and link.target_id else None
+
+
+def in_doubt(links: Links, key: LinkKey) -> tuple[Link, ...]:
+    """The link without its fingerprint: a call whose answer was lost may have changed what it leads to.
+
+    So the next event is compared with what is there, even if it says what was sent last with an answer.
+    """
+    link = made(links.get(key))
+    return () if link is None else (replace(link, fingerprint=""),)
 
 
 def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revision: int) -> Handled:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from http import HTTPStatus
 
@@ -14,6 +15,7 @@ from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import Outcome, Reason
 from consumer.sync.codes import Resolved
 from consumer.sync.company import Companies, Company
+from consumer.sync.directory import Ambiguous
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.mapping import (
     Booking,
@@ -25,11 +27,12 @@ from consumer.sync.mapping import (
     timecard_fields,
     user_of_external_id,
 )
-from consumer.sync.revisions import made, with_revision_noted
-from consumer.upstream.procore import Person, Timecard
+from consumer.sync.revisions import in_doubt, made, with_revision_noted
+from consumer.upstream.procore import CREATE_CONTACT, Person, Timecard
 
 
 _LOCKED = frozenset({"approved", "completed"})
+_SOME_DAYS = timedelta(days=3)
 
 
 class TimesheetHandler:
@@ -60,10 +63,15 @@ class TimesheetHandler:
             handled = with_revision_noted(handled, key, link, event.revision)
         return replace(handled, detail=shift_detail(event))
 
+    def in_doubt(self, event: TimesheetEvent) -> tuple[Link, ...]:
+        """The entry's link, without a fingerprint."""
+        return in_doubt(self._links, LinkKey(event.company_id, LinkKind.TIMESHEET, event.timesheet_id))
+
     def renew(self) -> None:
         """Read Procore's people anew: the last owner may have made contacts."""
         for company in self._companies.values():
             company.directory.renew()
+            company.codes.renew()
 
     def _user_of(self, event: TimesheetEvent) -> int | None:
         stated = user_of_external_id(event.worker.external_id)
@@ -80,9 +88,10 @@ class TimesheetHandler:
         new = Link(event.company_id, LinkKind.TIMESHEET, event.timesheet_id, "", event.revision, digest)
         try:
             return await self._sync(event, company, user_id, link, new)
-        except Transient:
-            # A contact may have been made without our knowing: look at the directory again before trying.
-            company.directory.renew()
+        except Transient as error:
+            if error.operation == CREATE_CONTACT:
+                # It may have been made without our knowing: look at the directory again before trying.
+                company.directory.renew()
             raise
 
     async def _sync(
@@ -111,18 +120,44 @@ class TimesheetHandler:
         if user_id is not None:
             person = await company.directory.of_user(user_id)
             return (person.id if person else reasons.person_not_found(_name(worker))), ()
+        digest = fingerprint(worker.first_name, worker.last_name, worker.payroll_id)
         link = self._links.get(LinkKey(event.company_id, LinkKind.CONTACT, worker.id))
-        # Whoever became a user since is booked as that user, from now on.
-        person = await company.directory.user_with(worker.payroll_id) if worker.payroll_id else None
-        if link is not None and (person is None or link.target_id == str(person.id)):
-            return int(link.target_id), ()
-        if person is None:
-            person = await company.directory.of_worker(worker.id, worker.payroll_id)
+        try:
+            person = await self._user_with(event, company)
+            if link is not None and link.fingerprint == digest and person is None:
+                return int(link.target_id), ()
+            if person is None:
+                person = await company.directory.of_worker(worker.id, worker.payroll_id)
+        except Ambiguous as found:
+            names = [_full_name(one) for one in found.people]
+            return reasons.employee_id_ambiguous(worker.payroll_id or "", names), ()
         if person is None:
             person = await _contact(company, worker)
-        digest = fingerprint(worker.first_name, worker.last_name, worker.payroll_id)
+        elif self._is_another_worker(event, person):
+            return reasons.employee_id_of_another(worker.payroll_id or "", _full_name(person)), ()
         new = Link(event.company_id, LinkKind.CONTACT, worker.id, str(person.id), event.revision, digest)
         return person.id, (new,)
+
+    async def _user_with(self, event: TimesheetEvent, company: Company) -> Person | None:
+        """The user whom a worker without a link has become since, by their employee ID.
+
+        Not a user who is another worker already: then somebody has mistyped the payroll ID.
+        """
+        worker = event.worker
+        if not worker.payroll_id:
+            return None
+        person = await company.directory.user_with(worker.id, worker.payroll_id)
+        return None if person is None or self._is_another_worker(event, person) else person
+
+    def _is_another_worker(self, event: TimesheetEvent, person: Person) -> bool:
+        if person.user_id is None:
+            return False
+        link = self._links.get(LinkKey(event.company_id, LinkKind.USER, str(person.user_id)))
+        return link is not None and link.target_id not in {"", event.worker.id}
+
+
+def _full_name(person: Person) -> str:
+    return " ".join(filter(None, (person.first_name, person.last_name)))
 
 
 async def _contact(company: Company, worker: ShiftWorker) -> Person:
@@ -156,14 +191,21 @@ def _is_taken(error: Rejected) -> bool:
 async def _existing(
     company: Company, event: TimesheetEvent, party: int, link: Link | None
 ) -> Timecard | None:
-    """The entry that stands for the timesheet: the linked one, else one with its origin id on that day."""
+    """The entry that stands for the timesheet: the linked one, else one with its origin id.
+
+    It may have been made for an earlier revision, which nobody could commit: on another day, and on the
+    worker's contact rather than on the user whom they became. So both are looked at, within a week.
+    """
     if link is not None:
         try:
             return await company.procore.timecard(int(link.target_id))
         except NotFound:
             pass
     origin = origin_id(event.timesheet_id)
-    entries = await company.procore.timecards(party, event.work_date)
+    contact = await company.directory.contact_of(event.worker.id)
+    parties = {party} if contact is None else {party, contact.id}
+    first, last = event.work_date - _SOME_DAYS, event.work_date + _SOME_DAYS
+    entries = await company.procore.timecards(parties, first, last)
     return next((entry for entry in entries if entry.origin_id == origin), None)
 
 

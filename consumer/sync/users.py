@@ -19,7 +19,7 @@ from consumer.sync.mapping import (
     worker_fields,
 )
 from consumer.sync.matching import Matched, Refused, Rung, find_match, in_use, taken
-from consumer.sync.revisions import made, with_revision_noted
+from consumer.sync.revisions import in_doubt, made, with_revision_noted
 from consumer.upstream.smartbarrel import Worker
 
 
@@ -65,6 +65,10 @@ class UserHandler:
             return replace(handled, warnings=user_warnings(event))
         return with_revision_noted(handled, key, link, revision)
 
+    def in_doubt(self, event: UserEvent) -> tuple[Link, ...]:
+        """The worker's link, without a fingerprint."""
+        return in_doubt(self._links, LinkKey(event.company_id, LinkKind.USER, str(event.user_id)))
+
     def renew(self) -> None:
         """Nothing is kept of SmartBarrel."""
 
@@ -95,7 +99,9 @@ async def _apply(fields: WorkerFields, company: Company, link: Link | None, new:
     if isinstance(match, Refused):
         return Handled(match.outcome, (match.reason,))
     if match is None:
-        key = f"user-{new.company_id}-{new.source_id}-{new.fingerprint}"
+        # Whoever takes the place of a worker who is gone must not be answered with the one who is gone.
+        instead_of = f"-{link.target_id}" if link is not None else ""
+        key = f"user-{new.company_id}-{new.source_id}-{new.fingerprint}{instead_of}"
         worker = await company.smartbarrel.create_worker(_changes(None, fields), key)
         return _synced(Outcome.CREATED, worker, None, new)
     return await _update(match, fields, company, new)

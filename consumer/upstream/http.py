@@ -31,10 +31,10 @@ _KINDS: Mapping[int, type[UpstreamError]] = {
     HTTPStatus.UNAUTHORIZED: Misconfigured,
     HTTPStatus.FORBIDDEN: Misconfigured,
     HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.METHOD_NOT_ALLOWED: Misconfigured,
     HTTPStatus.REQUEST_TIMEOUT: Transient,
     HTTPStatus.TOO_EARLY: Transient,
     HTTPStatus.TOO_MANY_REQUESTS: RateLimited,
-    HTTPStatus.SERVICE_UNAVAILABLE: Transient,
 }
 
 
@@ -46,9 +46,9 @@ def http_client(base_url: str, transport: httpx.AsyncBaseTransport | None = None
 def classify(upstream: str, operation: str, response: httpx.Response, now: float) -> UpstreamError | None:
     """Say what an answer means; None for success. ``now`` is Unix time in seconds.
 
-    The one table: 401 and 403 are *configuration*, 404 *not found*, 408, 425 and all 5xx *transient*
-    (after a POST: of unknown effect), 429 *rate limited*, a 409 that names another record *duplicate*, and
-    every other 4xx, as well as a redirect, *rejected*.
+    The one table: 401, 403, 405 and redirects are *configuration*, 404 *not found*, 429 and a 503 that says
+    when to come back *rate limited*, 408, 425 and every other 5xx *transient* (after a POST: of unknown
+    effect), a 409 that names another record *duplicate*, and every other 4xx *rejected*.
     """
     status = response.status_code
     if response.is_success:
@@ -57,14 +57,21 @@ def classify(upstream: str, operation: str, response: httpx.Response, now: float
     words = error_words(body) or _plain_words(response)
     if status == HTTPStatus.CONFLICT and (duplicate := _duplicate(upstream, operation, body, words)):
         return duplicate
-    fallback = Transient if response.is_server_error else Rejected
-    error = _KINDS.get(status, fallback)(upstream, operation, status, words)
+    error = _kind(response)(upstream, operation, status, words)
     if isinstance(error, RateLimited):
         hint = retry_hint(response.headers, now)
         error.retry_after_s = error.retry_after_s if hint is None else hint
     elif isinstance(error, Transient):
         error.retry_after_s = retry_after(response.headers, now)
     return error
+
+
+def _kind(response: httpx.Response) -> type[UpstreamError]:
+    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" in response.headers:
+        return RateLimited
+    if response.is_redirect:
+        return Misconfigured
+    return _KINDS.get(response.status_code, Transient if response.is_server_error else Rejected)
 
 
 async def send(

@@ -5,7 +5,7 @@ Absent keys, null and empty strings all mean "none". Ids may exceed 32 bits.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from consumer.upstream.http import json_of, send
 
 NAME = "procore"
 PER_PAGE = 100
+CREATE_CONTACT = "createCompanyPerson"
 _RENEW_EARLY_S = 60.0
 
 
@@ -45,6 +46,7 @@ class Person:
     employee_id: str | None
     origin_id: str | None
     is_employee: bool
+    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +155,11 @@ class Procore:
 
     async def people(self) -> Sequence[Person]:
         """Everybody in the directory, users and contacts, active and inactive."""
-        people: list[Person] = []
-        for path, operation in (
-            ("people", "listCompanyPeople"),
-            ("people/inactive", "listInactiveCompanyPeople"),
-        ):
-            async for _, page in self._pages(operation, f"/rest/v1.0/companies/{self.company_id}/{path}"):
-                people += map(person, page)
-        return people
+        base = f"/rest/v1.0/companies/{self.company_id}/people"
+        active = [person(item) async for _, page in self._pages("listCompanyPeople", base) for item in page]
+        pages = self._pages("listInactiveCompanyPeople", f"{base}/inactive")
+        inactive = [replace(person(item), is_active=False) async for _, page in pages for item in page]
+        return [*active, *inactive]
 
     async def create_contact(
         self, *, first_name: str, last_name: str, employee_id: str | None, origin_id: str
@@ -175,16 +174,16 @@ class Procore:
         if employee_id is not None:
             fields["employee_id"] = employee_id
         path = f"/rest/v1.0/companies/{self.company_id}/people"
-        return person(await self._call("createCompanyPerson", "POST", path, body={"person": fields}))
+        return person(await self._call(CREATE_CONTACT, "POST", path, body={"person": fields}))
 
     # ------------------------------------------------------------ timecards
 
-    async def timecards(self, party_id: int, day: date) -> Sequence[Timecard]:
-        """A person's entries of one day, in-progress ones included."""
+    async def timecards(self, party_ids: Collection[int], first: date, last: date) -> Sequence[Timecard]:
+        """These people's entries of the included days, in-progress ones too; ask for a week at most."""
         params = (
-            ("start_date", day.isoformat()),
-            ("end_date", day.isoformat()),
-            ("filters[party_id][]", str(party_id)),
+            ("start_date", first.isoformat()),
+            ("end_date", last.isoformat()),
+            *(("filters[party_id][]", str(party_id)) for party_id in sorted(party_ids)),
             ("filters[include_in_progress]", "true"),
         )
         path = f"/rest/v1.0/companies/{self.company_id}/timecard_entries"

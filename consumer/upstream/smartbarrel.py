@@ -12,12 +12,14 @@ from typing import Any
 
 import httpx
 
+from consumer.exceptions import Misconfigured, NotFound
 from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
 from consumer.upstream.http import json_of, send
 
 
 NAME = "smartbarrel"
 PER_PAGE = 200
+_OF_ONE_WORKER = frozenset({"getWorker", "updateWorker"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +112,22 @@ class SmartBarrel:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
-        response = await send(
-            self._client,
-            NAME,
-            operation,
-            method,
-            f"/api/v1/companies/{self._account.company_id}/{path}",
-            params=params,
-            body=body,
-            headers={"Authorization": f"Bearer {self._account.api_key}", **(headers or {})},
-        )
+        try:
+            response = await send(
+                self._client,
+                NAME,
+                operation,
+                method,
+                f"/api/v1/companies/{self._account.company_id}/{path}",
+                params=params,
+                body=body,
+                headers={"Authorization": f"Bearer {self._account.api_key}", **(headers or {})},
+            )
+        except NotFound as error:
+            if operation in _OF_ONE_WORKER:
+                raise
+            # There is nothing else that could be missing but the company, or the whole address.
+            raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
         answer: Mapping[str, Any] = json_of(NAME, operation, response)
         return answer
 

@@ -109,7 +109,8 @@ def test_who_was_just_created_is_found_without_reading(site: Site) -> None:
         await directory.add(made)
         before = reads(site)
         assert await directory.of_worker(worker_id(1), None) == made
-        assert await directory.of_worker(worker_id(2), "7001") == made
+        assert await directory.of_worker(worker_id(1), "7001") == made
+        assert await directory.of_worker(worker_id(2), "7001") is None, "it is another worker's contact"
         return reads(site) - before
 
     assert site.run(test()) == 0

@@ -1,6 +1,6 @@
 """Shifts that are handled again, after crashes and lost answers: nobody and nothing is made twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from decimal import Decimal
 
@@ -52,8 +52,8 @@ def test_an_entry_that_the_last_owner_made_after_we_looked_is_taken_and_not_made
     look = office.company.procore.timecards
     looks: list[object] = []
 
-    async def look_and_be_overtaken(party_id: int, day: date) -> object:
-        found = await look(party_id, day)
+    async def look_and_be_overtaken(party_ids: Collection[int], first: date, last: date) -> object:
+        found = await look(party_ids, first, last)
         looks.append(found)
         if len(looks) == 1:
             await last_owner.handle(shift())

@@ -37,8 +37,8 @@ DUPLICATE = {
 KEY_REUSED = {"error": {"code": "idempotency_key_reused", "message": "Used with another request body"}}
 
 TABLE: list[tuple[int, type[UpstreamError]]] = [
-    *((status, Rejected) for status in (301, 302, 307, 308)),
-    *((status, Rejected) for status in (400, 402, 405, 406, 409, 410, 413, 415, 422, 451)),
+    *((status, Misconfigured) for status in (301, 302, 307, 308, 405)),
+    *((status, Rejected) for status in (400, 402, 406, 409, 410, 413, 415, 422, 451)),
     *((status, Misconfigured) for status in (401, 403)),
     (404, NotFound),
     *((status, Transient) for status in (408, 425)),
@@ -323,9 +323,10 @@ def test_a_rate_limit_without_a_hint_waits_a_second() -> None:
 
 
 def test_an_overloaded_upstream_says_when_to_come_back() -> None:
-    refused = error(503, {"message": "Service Unavailable"}, {"Retry-After": "30"})
-    assert isinstance(refused, Transient)
-    assert refused.retry_after_s == 30.0
+    """However long that is: a maintenance window must not fill the dead letters."""
+    refused = error(503, {"message": "Service Unavailable"}, {"Retry-After": "900"})
+    assert isinstance(refused, RateLimited)
+    assert refused.retry_after_s == 900.0
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])

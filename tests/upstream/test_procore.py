@@ -167,7 +167,7 @@ def test_every_call_names_the_company(site: Site) -> None:
         for project_call in (site.procore.sub_jobs, site.procore.locations):
             await project_call(TOWER)
         await site.procore.cost_codes(TOWER, None)
-        await site.procore.timecards(MARIA, DAY)
+        await site.procore.timecards({MARIA}, DAY, DAY)
         made = await site.procore.create_timecard(TOWER, ENTRY)
         await site.procore.timecard(made.id)
         await site.procore.update_timecard(made.id, TOWER, ENTRY)
@@ -351,7 +351,7 @@ def test_a_timecard_is_read_as_it_was_created(site: Site) -> None:
     assert (made.description, made.origin_id) == ("Created By SmartBarrel", "sb:5b7e6c1e")
     assert made.approval_status == "pending"
     assert site.run(site.procore.timecard(made.id)) == made
-    assert site.run(site.procore.timecards(MARIA, DAY)) == [made]
+    assert site.run(site.procore.timecards({MARIA}, DAY, DAY)) == [made]
 
 
 def test_a_timecard_without_codes_and_origin_has_none(site: Site) -> None:
@@ -383,7 +383,7 @@ def test_a_persons_timecards_are_those_of_one_day_open_ones_included(
         return [entry.id for entry in made]
 
     expected = site.run(fill())
-    found = site.run(site.procore.timecards(MARIA, DAY))
+    found = site.run(site.procore.timecards({MARIA}, DAY, DAY))
     assert [entry.id for entry in found] == expected
     assert found[-1].hours is None
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from consumer.exceptions import Rejected, Transient, UpstreamError
+from consumer.exceptions import Misconfigured, Transient, UpstreamError
 from consumer.upstream import procore, smartbarrel
 from consumer.upstream.http import http_client, json_of, send
 
@@ -136,7 +136,7 @@ def test_a_redirect_is_not_followed_but_refused(status: int) -> None:
         async with http_client("http://first.test", httpx.MockTransport(redirect)) as client:
             await call(client)
 
-    with pytest.raises(Rejected):
+    with pytest.raises(Misconfigured):
         asyncio.run(run())
     assert seen == ["first.test"]
 

@@ -1,0 +1,52 @@
+"""Hours never land on somebody else because of an employee ID, nor stay as a lost answer made them."""
+
+from decimal import Decimal
+
+import pytest
+
+from consumer.exceptions import Transient
+from consumer.model.links import Link, LinkKind
+from consumer.model.results import Outcome
+from tests.sync.booked import contacts, entries
+from tests.sync.conftest import Office
+from tests.sync.people import priya, shift
+from tests.upstream.site import COMPANY, timesheet_id, worker_id
+
+
+MARIA_USER = "8800101"
+MARIA_EMPLOYEE_ID = "20301"
+
+
+def test_a_payroll_id_that_went_to_a_new_hire_does_not_lead_to_its_former_owners_contact(
+    office: Office,
+) -> None:
+    office.sync(shift())
+    (former,) = contacts(office)
+    bob = priya(id=worker_id(2), first_name="Bob", last_name="Hale")
+    assert office.sync(shift(number=2, worker=bob)).outcome is Outcome.CREATED
+    (booked,) = (entry for entry in entries(office) if timesheet_id(2) in entry["origin_id"])
+    assert booked["party_id"] != former["id"]
+
+
+def test_a_payroll_id_mistyped_as_another_workers_user_books_nothing_and_says_whose_it_is(
+    office: Office,
+) -> None:
+    office.link(Link(COMPANY, LinkKind.USER, MARIA_USER, worker_id(9), 1, "f"))
+    handled = office.sync(shift(worker=priya(payroll_id=MARIA_EMPLOYEE_ID)))
+    assert handled.outcome is Outcome.FAILED
+    assert [reason.code for reason in handled.reasons] == ["employee_id_of_another"]
+    assert entries(office) == []
+
+
+def test_a_change_whose_answer_was_lost_is_compared_again_even_by_an_event_like_the_last_answered_one(
+    office: Office,
+) -> None:
+    office.sync(shift())
+    half = shift(revision=2, total_hours=Decimal("4.00"))
+    office.site.lose_answer("PATCH", "/timecard_entries")
+    with pytest.raises(Transient):
+        office.sync(half)
+    # As the engine does when it gives an event up.
+    office.links.add_pending(office.timesheets.in_doubt(half))
+    assert office.sync(shift(revision=3)).outcome is Outcome.UPDATED
+    assert [entry["hours"] for entry in entries(office)] == ["8.0"]
