@@ -81,8 +81,6 @@ async def _sync(event: UserEvent, company: Company, link: Link | None, new: Link
         return await _apply(fields, company, link, new)
     except Duplicate as error:
         # Somebody else took the value between our look and our call, so a second look decides.
-        if link is not None:
-            return await _taken_from_linked(error, fields, company, link)
         return await _after_duplicate(error, fields, company, new)
 
 
@@ -93,6 +91,8 @@ async def _apply(fields: WorkerFields, company: Company, link: Link | None, new:
         except NotFound:
             # The worker that was linked is gone for good; whoever matches now takes the place.
             pass
+        except Duplicate as error:
+            return await _taken_from_linked(error, fields, company, link)
         else:
             return _synced(Outcome.UPDATED, worker, Rung.LINK, new)
     match = await find_match(fields, company.smartbarrel)

@@ -238,6 +238,28 @@ def test_a_linked_worker_who_is_gone_is_created_if_nobody_matches(office: Office
     assert link_of(office).target_id == office.site.state.workers()[0]["id"]
 
 
+def test_a_linked_worker_who_is_gone_and_whose_phone_somebody_takes_meanwhile_is_told_by_whom_it_is_used(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.link(Link(COMPANY, LinkKind.USER, "8800101", worker_id(999), 1, "before"))
+    ada = another_user(2, mobile_phone=MARIA.mobile_phone)
+    other = Office(office.site, office.settings)
+    create = office.company.smartbarrel.create_worker
+    calls: list[str] = []
+
+    async def create_too_late(fields: dict[str, object], key: str) -> object:
+        calls.append(key)
+        if len(calls) == 1:
+            await other.handle(ada)
+        return await create(fields, key)
+
+    monkeypatch.setattr(office.company.smartbarrel, "create_worker", create_too_late)
+    handled = office.sync(MARIA)
+    assert handled.outcome is Outcome.SKIPPED
+    assert [reason.code for reason in handled.reasons] == ["phone_in_use"]
+    assert len(office.site.state.workers()) == 1
+
+
 @pytest.mark.parametrize("theirs", [{"external_id": "procore:8800999"}, {"contractor": CONTRACTOR}])
 @pytest.mark.parametrize("field", ["phone_number", "payroll_id"])
 def test_a_value_of_somebody_elses_worker_is_named_and_left_alone(
