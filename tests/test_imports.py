@@ -13,6 +13,7 @@ ROOT = Path(consumer.__file__).parent
 LAYERS = [
     {"exceptions"},
     {"model"},
+    {"metrics"},
     {"broker", "upstream"},
     {"engine"},
     {"sync"},

@@ -19,6 +19,7 @@ from consumer.exceptions import (
     Transient,
     UpstreamError,
 )
+from consumer.metrics import called
 
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
@@ -86,6 +87,7 @@ async def send(
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Make one call. Raises an UpstreamError whose text has neither address, headers nor personal data."""
+    began = time.monotonic()
     try:
         response = await client.request(
             method,
@@ -95,7 +97,9 @@ async def send(
             headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
         )
     except httpx.RequestError as error:
+        called(upstream, operation, method, None, time.monotonic() - began)
         raise Transient(upstream, operation, None, (type(error).__name__,)) from None
+    called(upstream, operation, method, response.status_code, time.monotonic() - began)
     failure = classify(upstream, operation, response, time.time())
     if failure is not None:
         raise failure

@@ -16,10 +16,12 @@ from typing import Any, Self
 
 from consumer.broker.connect import connect
 from consumer.broker.port import Broker, Message, Position, Record, TopicPartition, TopicSpec
+from consumer.engine.breaker import BreakerPolicy
+from consumer.engine.config import EngineConfig
 from consumer.engine.dispatcher import Limits
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.engine.loop import Engine, EngineConfig
+from consumer.engine.loop import Engine
 from consumer.engine.outbox import Topics
 from consumer.engine.retry import RetryPolicy
 from consumer.model.codec import Codec
@@ -99,6 +101,14 @@ class Gate:
             self._events.setdefault(number, asyncio.Event()).set()
 
 
+def _nothing(_: UserEvent) -> Handled | None:
+    return None
+
+
+async def _healthy(_: int) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Script:
     """A handler that does what ``act`` says, and notes whom it was called for."""
@@ -107,12 +117,24 @@ class Script:
     kind: Kind = Kind.USERS
     calls: list[tuple[int, int]] = field(default_factory=list)
     renewals: int = 0
+    settle: Callable[[UserEvent], Handled | None] = _nothing
+    health: Callable[[int], Awaitable[None]] = _healthy
+    probes: list[int] = field(default_factory=list)
 
     def subject(self, event: UserEvent) -> Subject:
         """The user."""
         return Subject(
             str(event.user_id), f"{event.first_name} {event.last_name}", event.asked_at, event.run_id
         )
+
+    def at_once(self, event: UserEvent) -> Handled | None:
+        """Everything takes a call, unless ``settle`` says otherwise."""
+        return self.settle(event)
+
+    async def probe(self, company_id: int) -> None:
+        """As ``health`` says."""
+        self.probes.append(company_id)
+        await self.health(company_id)
 
     async def handle(self, event: UserEvent) -> Handled:
         """Act, after a note of the user and the moment."""
@@ -204,13 +226,14 @@ class Stage:
         options = {
             "limits": Limits(in_flight=1000, per_company=1000),
             "retry": RetryPolicy(first_wait_s=0.002, longest_wait_s=0.01, deadline_s=0.05),
+            "breaker": BreakerPolicy(failures=1000, first_wait_s=0.005, longest_wait_s=0.02),
             "commit_every_s": 0.01,
             "poll_idle_s": 0.02,
             "poll_busy_s": 0.005,
             **options,
         }
         config = EngineConfig(group=GROUP, topics=TOPICS, transactional_id=name, **options)
-        links, script = Links(), handler or Script()
+        links, script = Links(codec or self.codec), handler or Script()
         engine = Engine(
             broker or self.broker,
             codec or self.codec,
