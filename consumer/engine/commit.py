@@ -1,7 +1,7 @@
 """The commit: results, links, dead letters and offsets of what is finished, in one transaction."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -37,7 +37,7 @@ class Committer:
         broker: Broker,
         ledger: Ledger,
         transactional_id: str,
-        on_committed: Callable[[Finished], None],
+        on_committed: Callable[[Sequence[Finished]], None],
         metrics: EngineMetrics,
     ) -> None:
         self._broker = broker
@@ -180,6 +180,5 @@ class Committer:
                 written = {done.offset for done in offer.included}
                 self._finished[partition] = [done for done in finished if done.offset not in written]
             self._waiting -= len(offer.included)
-            for done in offer.included:
-                self._on_committed(done)
+            self._on_committed(offer.included)
         self._since = time.monotonic() if self._finished else None

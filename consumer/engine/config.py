@@ -30,8 +30,8 @@ class EngineConfig:
     waiting_high: int = 120_000
     waiting_low: int = 100_000
     waiting_bytes: int = 128 * 2**20
-    commit_every_s: float = 0.1
-    commit_records: int = 2000
+    commit_every_s: float = 0.2
+    commit_records: int = 5000
     drain_s: float = 10.0
     poll_records: int = 1000
     poll_idle_s: float = 0.3

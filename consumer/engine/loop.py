@@ -9,6 +9,7 @@ import queue
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -166,7 +167,12 @@ class Engine:
     def _submit(self, records: Sequence[Record]) -> None:
         batch: list[Work] = []
         now = time.monotonic()
+        source, epoch = None, None
         for index, record in enumerate(records):
+            if source is None or record.partition != source.partition:
+                # Records come in stretches of one partition.
+                source = record.source
+                epoch = self._ledger.epoch(source)
             try:
                 event = self._decode(record)
             except SchemaRegistryError as error:
@@ -175,20 +181,30 @@ class Engine:
                 log.warning("registry.waiting", error=str(error))
                 self._undecoded = list(records[index:])
                 break
-            epoch = self._track(record, now)
             if epoch is None:
                 continue
-            if isinstance(event, UserEvent | TimesheetEvent):
-                batch.append(Work(record, epoch, event.company_id, event))
-                continue
-            work = Work(record, epoch, company_of_key(record.key), None)
-            if event is not None:
-                self._metrics.decode_errors.inc()
-            # Without a value the record deletes its key from the topic, and is no event.
-            self._completions.put(Completion(work, None) if event is None else undecodable(work, event))
+            if record.offset < self._ledger.position(source):
+                epoch = self._begin_anew(source, record.offset)
+            arrival = Arrival(len(record.value or b""), now, record.timestamp_ms)
+            if not self._ledger.track(source, record.offset, arrival):
+                self._metrics.duplicates_suppressed.inc()
+            elif isinstance(event, UserEvent | TimesheetEvent):
+                batch.append(Work(record, source, epoch, event.company_id, event))
+            else:
+                self._completions.put(self._no_event(record, source, epoch, event))
         self._metrics.consumed.inc(len(records) - len(self._undecoded))
         if batch:
             self._loop.call_soon_threadsafe(self.handling.submit, batch)
+
+    def _no_event(
+        self, record: Record, source: TopicPartition, epoch: int, error: SchemaError | None
+    ) -> Completion:
+        work = Work(record, source, epoch, company_of_key(record.key), None)
+        if error is None:
+            # Without a value the record deletes its key from the topic, and is no event.
+            return Completion(work, None)
+        self._metrics.decode_errors.inc()
+        return undecodable(work, error)
 
     def _decode(self, record: Record) -> Event | SchemaError | None:
         if record.value is None:
@@ -198,24 +214,11 @@ class Engine:
         except SchemaError as error:
             return error
 
-    def _track(self, record: Record, now: float) -> int | None:
-        """Note the record; the epoch to handle it in, or None if it is not to be handled."""
-        partition = record.source
-        epoch = self._ledger.epoch(partition)
-        if epoch is None:
-            return None
-        if record.offset < self._ledger.position(partition):
-            # The topic was made anew or lost its tail: what follows is new, whatever its offset.
-            log.error(
-                "offsets.went_back", topic=record.topic, partition=record.partition, offset=record.offset
-            )
-            self._links.drop_pending(self._committer.forget(partition))
-            epoch = self._ledger.assign(partition, Position(record.offset))
-        arrival = Arrival(len(record.value or b""), now, record.timestamp_ms)
-        if self._ledger.track(partition, record.offset, arrival):
-            return epoch
-        self._metrics.duplicates_suppressed.inc()
-        return None
+    def _begin_anew(self, partition: TopicPartition, offset: int) -> int:
+        """The topic was made anew or lost its tail: what follows is new, whatever its offset."""
+        log.error("offsets.went_back", topic=partition.topic, partition=partition.partition, offset=offset)
+        self._links.drop_pending(self._committer.forget(partition))
+        return self._ledger.assign(partition, Position(offset))
 
     def _collect(self, wait_s: float = 0.0) -> None:
         """Take over completions; with ``wait_s``, wait that long for the first."""
@@ -241,14 +244,16 @@ class Engine:
             partition, finished(completion, handled, self._handler, self._config.topics, self._codec)
         )
 
-    def _committed(self, done: Finished) -> None:
-        if done.result is None:
-            raise AssertionError("every event has a result")
-        self._metrics.outcomes[done.result.outcome].inc()
-        self._metrics.end_to_end_seconds.observe(max(0.0, time.time() - done.timestamp_ms / 1000))
-        if done.dead is not None:
-            self._metrics.dead_letter(*done.dead).inc()
-        self._on_result(done.result)
+    def _committed(self, included: Sequence[Finished]) -> None:
+        now = time.time()
+        for outcome, count in Counter(done.result.outcome for done in included if done.result).items():
+            self._metrics.outcomes[outcome].inc(count)
+        for done in included:
+            self._metrics.end_to_end_seconds.observe(max(0.0, now - done.timestamp_ms / 1000))
+            if done.dead is not None:
+                self._metrics.dead_letter(*done.dead).inc()
+            if done.result is not None:
+                self._on_result(done.result)
 
     def _commit_is_due(self) -> bool:
         waiting = self._committer.waiting()

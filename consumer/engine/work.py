@@ -20,6 +20,7 @@ class Work(NamedTuple):
     """
 
     record: Record
+    source: TopicPartition
     epoch: int
     company_id: int | None
     event: object
@@ -31,11 +32,6 @@ class Work(NamedTuple):
     def key(self) -> Key:
         """What its order is kept within."""
         return (self.record.partition, self.record.key)
-
-    @property
-    def source(self) -> TopicPartition:
-        """The partition that it was read from."""
-        return self.record.source
 
 
 class Completion(NamedTuple):

@@ -13,7 +13,8 @@ from consumer.engine.work import Again, Work
 
 
 def work(offset: int, key: str, company: int = 1, partition: int = 0) -> Work:
-    return Work(Record("events", partition, offset, 0, key.encode(), b""), 1, company, None)
+    record = Record("events", partition, offset, 0, key.encode(), b"")
+    return Work(record, record.source, 1, company, None)
 
 
 def dispatcher_of(

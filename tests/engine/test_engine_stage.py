@@ -195,15 +195,17 @@ class Running:
 class Stage:
     """The broker with its topics, the handlers' loop, and the engines that a test starts."""
 
-    def __init__(self, path: Path, partitions: int = 1) -> None:
-        self.broker: Broker = connect(f"embedded:{path}")
+    def __init__(self, url: str, partitions: int = 1, topics: Topics = TOPICS, group: str = GROUP) -> None:
+        self.broker: Broker = connect(url)
         self.codec = Codec()
+        self.topics = topics
+        self.group = group
         self.broker.ensure_topics(
             [
-                TopicSpec(TOPICS.events, partitions),
-                TopicSpec(TOPICS.sync_log, 2),
-                TopicSpec(TOPICS.links, 2, compacted=True),
-                TopicSpec(TOPICS.dead_letters, 1),
+                TopicSpec(topics.events, partitions),
+                TopicSpec(topics.sync_log, 2),
+                TopicSpec(topics.links, 2, compacted=True),
+                TopicSpec(topics.dead_letters, 1),
             ]
         )
         self.loop = asyncio.new_event_loop()
@@ -232,7 +234,9 @@ class Stage:
             "poll_busy_s": 0.005,
             **options,
         }
-        config = EngineConfig(group=GROUP, topics=TOPICS, transactional_id=name, **options)
+        config = EngineConfig(
+            group=self.group, topics=self.topics, transactional_id=f"{self.group}-{name}", **options
+        )
         links, script = Links(codec or self.codec), handler or Script()
         engine = Engine(
             broker or self.broker,
@@ -256,7 +260,10 @@ class Stage:
     def publish(self, *events: UserEvent, partition: int | None = None) -> None:
         """Write events as a source does."""
         self.write(
-            *(Message(TOPICS.events, user_key(e), self.codec.encode(e), partition=partition) for e in events)
+            *(
+                Message(self.topics.events, user_key(e), self.codec.encode(e), partition=partition)
+                for e in events
+            )
         )
 
     def write(self, *messages: Message) -> None:
@@ -283,13 +290,13 @@ class Stage:
 
     def results(self) -> list[Result]:
         """The results on the log."""
-        return [self.codec.decode(record.value or b"", Result) for record in self.read(TOPICS.sync_log)]
+        return [self.codec.decode(record.value or b"", Result) for record in self.read(self.topics.sync_log)]
 
     def links(self) -> dict[str, Link]:
         """The newest links on their topic."""
         return {
             (record.key or b"").decode(): self.codec.decode(record.value or b"", Link)
-            for record in self.read(TOPICS.links)
+            for record in self.read(self.topics.links)
         }
 
     def outcomes(self) -> dict[tuple[int, int], Outcome]:
@@ -302,8 +309,8 @@ class Stage:
 
     def committed(self, partition: int = 0) -> Position | None:
         """What the group has committed."""
-        consumer = self.broker.consumer(GROUP, [TOPICS.events])
-        return consumer.committed(TopicPartition(TOPICS.events, partition))
+        consumer = self.broker.consumer(self.group, [self.topics.events])
+        return consumer.committed(TopicPartition(self.topics.events, partition))
 
     def wait_for_results(self, count: int) -> dict[tuple[int, int], Outcome]:
         """Wait until so many events have their result."""
@@ -326,7 +333,7 @@ class Stage:
 @contextmanager
 def a_stage(path: Path, partitions: int = 1) -> Iterator[Stage]:
     """A stage that is cleared when the test ends."""
-    made = Stage(path / "broker.db", partitions)
+    made = Stage(f"embedded:{path / 'broker.db'}", partitions)
     try:
         yield made
     finally:
