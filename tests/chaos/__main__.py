@@ -10,9 +10,11 @@ from pathlib import Path
 from random import SystemRandom
 
 from tests.chaos import world
-from tests.chaos.driver import Run, Tally, on_embedded, on_kafka, say
+from tests.chaos.embedded_run import on_embedded
+from tests.chaos.kafka_run import on_kafka
 from tests.chaos.processes import Upstream
 from tests.chaos.report import as_text
+from tests.chaos.run import Run, Tally
 from tests.chaos.schedule import Plan
 
 
@@ -58,6 +60,12 @@ def _run(broker: str, seed: int, what: tuple[int, Plan]) -> Tally:
     else:
         say(f"Something is wrong; everything is kept in {folder}")
     return tally
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,14 +103,3 @@ def rebalances(folder: Path) -> int:
     return sum(
         path.read_text("utf-8", "replace").count("partitions.assigned") for path in folder.glob("*.log")
     )
-
-
-def settings(upstream: Mapping[str, str], broker_url: str, company: str) -> dict[str, str]:
-    """The settings of every member."""
-    return {
-        **upstream,
-        "CREWSYNC_BROKER_URL": broker_url,
-        "CREWSYNC_COMPANIES": company,
-        "CREWSYNC_HOLD_S": "5",
-        "CREWSYNC_LOG_LEVEL": "debug",
-    }

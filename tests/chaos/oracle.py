@@ -41,33 +41,43 @@ class Findings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What both systems hold, as the sandbox has it."""
+
+    workers: Sequence[Mapping[str, Any]]
+    people: Sequence[Mapping[str, Any]]
+    entries: Sequence[Mapping[str, Any]]
+
+    @property
+    def count(self) -> int:
+        """How many creations that took."""
+        return len(self.workers) + len(self.people) + len(self.entries)
+
+
 def judge(
     events: Iterable[Place],
     results: Iterable[Place],
     expected: Expected,
-    state: Mapping[str, Sequence[Mapping[str, Any]]],
-    logged: Counter[str],
-    on_the_log: Counter[str],
+    effects: Effects,
+    *,
+    log_differs: Sequence[str] = (),
 ) -> Findings:
-    """Compare.
-
-    ``state`` has the sandbox's ``workers``, ``people`` and ``entries``; ``logged`` counts who stands in the txt
-    files, ``on_the_log`` who stands in results.
-    """
+    """Compare. ``log_differs`` has who stands in the txt files more or less often than in results."""
     written, found = set(events), Counter(results)
-    effects = [
-        *_compare("worker", expected.workers, _workers(state["workers"])),
-        *_compare("contact", expected.contacts, _contacts(state["people"])),
-        *_compare("entry", expected.entries, _entries(state["entries"], state["people"])),
+    compared = [
+        *_compare("worker", expected.workers, _workers(effects.workers)),
+        *_compare("contact", expected.contacts, _contacts(effects.people)),
+        *_compare("entry", expected.entries, _entries(effects.entries, effects.people)),
     ]
     return Findings(
         lost_results=sorted(written - found.keys()),
         duplicate_results=sorted(place for place, count in found.items() if count > 1),
         results_of_nothing=sorted(found.keys() - written),
-        lost_effects=[name for kind, name in effects if kind == "lost"],
-        duplicate_effects=[name for kind, name in effects if kind == "duplicate"],
-        wrong_effects=[name for kind, name in effects if kind == "wrong"],
-        log_differs=sorted((logged - on_the_log) + (on_the_log - logged)),
+        lost_effects=[name for kind, name in compared if kind == "lost"],
+        duplicate_effects=[name for kind, name in compared if kind == "duplicate"],
+        wrong_effects=[name for kind, name in compared if kind == "wrong"],
+        log_differs=log_differs,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.chaos.driver import Tally
+from tests.chaos.run import Tally
 
 
 MOST_SHOWN = 5
