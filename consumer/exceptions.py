@@ -13,6 +13,7 @@ CrewsyncError
 ├── SchemaRegistryError     see consumer.model.registry: nobody can tell now what a schema id means
 └── UpstreamError           a call to Procore or SmartBarrel did not do what was asked
     ├── Transient           it may work later; after a POST the effect is unknown
+    │   └── Unsure          no call was made, since somebody else may have to make it
     ├── RateLimited         it will work after a known time
     ├── Misconfigured       nothing will work for this company until somebody mends the set-up
     ├── NotFound            the thing is not there, or hidden from this account
@@ -82,6 +83,10 @@ class Transient(UpstreamError):
     """It may work later. After a POST the effect is unknown: look before creating again."""
 
     retry_after_s: float | None = None
+
+
+class Unsure(Transient):
+    """No call was made: this process was paused, and may have lost what it works on to another."""
 
 
 class RateLimited(UpstreamError):

@@ -18,11 +18,14 @@ from consumer.engine.links import Links
 from consumer.engine.process import Later, at_once, attempt, parked, words_of
 from consumer.engine.state import CompanyState
 from consumer.engine.work import Again, Completion, Work
-from consumer.exceptions import Misconfigured, RateLimited, Transient
+from consumer.exceptions import Misconfigured, RateLimited, Transient, Unsure
 from consumer.metrics import EngineMetrics
+from consumer.upstream.http import may_write
 
 
 log = structlog.get_logger(__name__)
+
+_PAUSED_S = 0.5
 
 
 class Handling:
@@ -35,6 +38,7 @@ class Handling:
         config: EngineConfig,
         rng: random.Random,
         done: Callable[[Completion], None],
+        is_owner: Callable[[], bool],
         metrics: EngineMetrics,
     ) -> None:
         self._handler = handler
@@ -43,6 +47,7 @@ class Handling:
         self._clock = config.clock
         self._rng = rng
         self._done = done
+        self._is_owner = is_owner
         self._metrics = metrics
         self._dispatcher = Dispatcher(self._settle, self._attempt, config.limits, config.clock)
         self._holds = Holds(handler, config.breaker, config.hold_s, self._clock, rng, self, metrics)
@@ -137,6 +142,8 @@ class Handling:
         company_id = work.company_id
         if company_id is None:
             raise AssertionError("every event has a company")
+        # A process that was stopped for long may have lost its partitions without knowing it yet.
+        may_write.set(self._is_owner)
         started = self._clock.now()
         work = work if work.since is not None else work._replace(since=started)
         ended = await attempt(work, self._handler)
@@ -145,6 +152,8 @@ class Handling:
             self._holds.answered(company_id)
             self._end(ended)
             return None
+        if isinstance(ended, Unsure):
+            return Again(work, _PAUSED_S)
         if isinstance(ended, RateLimited):
             return self._limited(work, company_id, ended)
         return self._failed(work, company_id, ended)

@@ -73,6 +73,7 @@ class Engine:
         self._links = links
         self._on_result = on_result
         self._on_turn = on_turn
+        self._turned_at = float("-inf")
         self._ledger = Ledger()
         self.metrics = self._metrics = EngineMetrics.of(str(handler.kind), config.topics.events)
         self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
@@ -82,6 +83,7 @@ class Engine:
             config,
             rng or random.Random(),  # noqa: S311 - jitter is no secret
             self._completions.put,
+            self._is_owner,
             self._metrics,
         )
         self._report = Reporter(
@@ -131,8 +133,16 @@ class Engine:
         asked = asyncio.run_coroutine_threadsafe(self.handling.is_clear(company_id), self._loop)
         return asked.result()
 
-    def _turn(self) -> None:
+    def _is_owner(self) -> bool:
+        """Whether the loop has turned so lately that nobody else can have the partitions yet."""
+        return time.monotonic() < self._turned_at + self._config.lease_s
+
+    def _beat(self) -> None:
+        self._turned_at = time.monotonic()
         self._on_turn()
+
+    def _turn(self) -> None:
+        self._beat()
         busy = self._ledger.in_flight() > 0 or self._committer.waiting() > 0
         records = self._poll(self._config.poll_busy_s if busy else self._config.poll_idle_s)
         self._follow_links()
@@ -158,7 +168,7 @@ class Engine:
     def _follow_links(self) -> None:
         if self._assigned_anew:
             # Nothing of a new partition is handled before the links of its last owner are known.
-            self._table.catch_up(time.monotonic, on_turn=self._on_turn)
+            self._table.catch_up(time.monotonic, on_turn=self._beat)
             self._handler.renew()
             self._assigned_anew = False
         else:
@@ -324,7 +334,7 @@ class Engine:
         deadline = time.monotonic() + self._config.drain_s
         self._loop.call_soon_threadsafe(self.handling.drop, partitions)
         while self._running_of(partitions, deadline) and time.monotonic() < deadline:
-            self._on_turn()
+            self._beat()
             self._collect(wait_s=_LOOK_S)
         self._collect()
 

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from consumer.exceptions import (
     RateLimited,
     Rejected,
     Transient,
+    Unsure,
     UpstreamError,
 )
 from consumer.metrics import called
@@ -37,6 +39,10 @@ _KINDS: Mapping[int, type[UpstreamError]] = {
     HTTPStatus.TOO_EARLY: Transient,
     HTTPStatus.TOO_MANY_REQUESTS: RateLimited,
 }
+
+
+may_write: ContextVar[Callable[[], bool]] = ContextVar("may_write", default=lambda: True)
+"""Whether whoever makes a call is still sure to be the one who should. Asked right before each change."""
 
 
 def http_client(base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
@@ -86,7 +92,12 @@ async def send(
     body: object = None,
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
-    """Make one call. Raises an UpstreamError whose text has neither address, headers nor personal data."""
+    """Make one call. Raises an UpstreamError whose text has neither address, headers nor personal data.
+
+    A change is not asked for, and Unsure raised, while ``may_write`` says no.
+    """
+    if method != "GET" and not may_write.get()():
+        raise Unsure(upstream, operation, None, ("This process was paused.",))
     began = time.monotonic()
     try:
         response = await client.request(

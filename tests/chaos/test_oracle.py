@@ -31,12 +31,12 @@ def held() -> Effects:
     }
     person = {
         "id": 7,
-        "origin_id": "sb:w1",
+        "origin_id": "sb:w0",
         "first_name": "Bo",
-        "last_name": "Worker1",
-        "employee_id": "W000001",
+        "last_name": "Worker0",
+        "employee_id": "W000000",
     }
-    entry = {"origin_id": "sb:t4", "party_id": 7, "date": "2026-11-03", "hours": "1.030"}
+    entry = {"origin_id": "sb:t4", "party_id": 7, "date": "2026-11-06", "hours": "1.030"}
     return Effects([worker], [person], [entry])
 
 

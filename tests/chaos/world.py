@@ -77,9 +77,9 @@ def user(number: int, revision: int) -> UserEvent:
 
 
 def shift(number: int, revision: int) -> TimesheetEvent:
-    """A shift of a worker whom Procore does not know; a worker has three. Each revision has other hours."""
-    worker = number // 3
-    start = datetime.combine(FIRST_DAY + timedelta(days=number % 3), datetime.min.time(), UTC)
+    """A shift of a worker whom Procore does not know; a worker has ten. Each revision has other hours."""
+    worker = number // 10
+    start = datetime.combine(FIRST_DAY + timedelta(days=number % 10), datetime.min.time(), UTC)
     return TimesheetEvent(
         company_id=COMPANY,
         timesheet_id=f"t{number}",

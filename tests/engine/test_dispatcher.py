@@ -238,6 +238,25 @@ def test_what_waits_of_a_company_can_be_taken_and_comes_in_order_per_key() -> No
     on_a_loop(test)
 
 
+def test_a_key_that_was_emptied_and_filled_again_while_held_still_runs_one_at_a_time() -> None:
+    async def test() -> None:
+        gate = Gate()
+        dispatcher = dispatcher_of(gate.run)
+        dispatcher.hold(1)
+        dispatcher.submit(work(0, "a"))
+        assert [piece.record.offset for piece in dispatcher.take_waiting(1)] == [0]
+        dispatcher.submit(work(1, "a"))
+        dispatcher.submit(work(2, "a"))
+        dispatcher.release(1)
+        await settle()
+        assert gate.started == [1]
+        await gate.end(1)
+        await gate.end(2)
+        assert gate.finished == [1, 2]
+
+    on_a_loop(test)
+
+
 def test_beyond_the_horizon_nothing_starts_until_it_moves() -> None:
     async def test() -> None:
         gate = Gate()

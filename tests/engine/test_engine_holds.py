@@ -22,6 +22,7 @@ from consumer.model import reasons
 from consumer.model.events import UserEvent
 from consumer.model.results import Outcome
 from consumer.model.topics import user_key
+from consumer.upstream.http import may_write
 from tests.engine.test_engine_stage import GROUP, TOPICS, Running, Script, Stage, a_stage, create, until, user
 
 
@@ -263,3 +264,35 @@ def test_what_a_person_must_look_at_and_what_has_come_back_too_often_stays(stage
     running.stop()
     keys = Counter(record.key for record in stage.read(TOPICS.events))
     assert keys == {b"2:9": 1, user_key(user(1, company_id=FINE)): 1, user_key(user(2, company_id=FINE)): 4}
+
+
+def test_after_a_pause_longer_than_the_lease_nothing_is_changed_upstream_until_the_loop_has_turned(
+    stage: Stage,
+) -> None:
+    """As in a process that was stopped: its partitions may be another's, who has written something newer."""
+    gate, asked = stage.gate(), list[bool]()
+
+    async def act(event: UserEvent) -> Handled:
+        await gate.wait(event.user_id)
+        asked.append(may_write.get()())
+        return await create(event)
+
+    blocked, let_go = threading.Event(), threading.Event()
+
+    def block_the_loop() -> None:
+        if gate.waiting and not let_go.is_set():
+            blocked.set()
+            let_go.wait(10.0)
+
+    stage.publish(user(1), user(2))
+    running = stage.engine(Script(act), lease_s=0.1, on_turn=block_the_loop)
+    assert blocked.wait(10.0)
+    until(lambda: not running.engine._is_owner(), "for the lease to end")
+    gate.let(1)
+    until(lambda: asked == [False])
+    let_go.set()
+    until(running.engine._is_owner, "for the loop to turn again")
+    gate.let(2)
+    stage.wait_for_results(2)
+    running.stop()
+    assert asked == [False, True]

@@ -222,6 +222,7 @@ class Stage:
         broker: Any = None,
         name: str = "one",
         codec: Codec | None = None,
+        on_turn: Callable[[], None] = lambda: None,
         **options: Any,
     ) -> Running:
         """Start an engine on this stage's broker, or on one that stands before it."""
@@ -246,6 +247,7 @@ class Stage:
             config,
             loop=self.loop,
             links=links,
+            on_turn=on_turn,
         )
         running = Running(engine, links, script)
         self._engines.append(running)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from consumer.exceptions import Misconfigured, Transient, UpstreamError
+from consumer.exceptions import Misconfigured, Transient, Unsure, UpstreamError
 from consumer.upstream import procore, smartbarrel
-from consumer.upstream.http import http_client, json_of, send
+from consumer.upstream.http import http_client, json_of, may_write, send
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -180,3 +180,23 @@ def test_a_success_that_is_no_json_is_a_fault_on_the_way() -> None:
 def test_a_success_that_cannot_be_read_is_a_fault_on_the_way(body: bytes) -> None:
     with pytest.raises(Transient):
         json_of("procore", "listCompanyPeople", httpx.Response(200, content=body))
+
+
+def test_whoever_may_not_write_any_more_asks_for_no_change_but_may_still_look() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.method)
+        return httpx.Response(200, json={})
+
+    async def calls() -> None:
+        may_write.set(lambda: False)
+        async with http_client("https://api.example", httpx.MockTransport(answer)) as client:
+            await send(client, "procore", "showTimecardEntry", "GET", "/entry")
+            for method in ("POST", "PATCH"):
+                with pytest.raises(Unsure) as caught:
+                    await send(client, "procore", "updateTimecardEntry", method, "/entry", body={})
+                assert caught.value.status is None
+
+    asyncio.run(calls())
+    assert seen == ["GET"]
