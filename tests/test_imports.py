@@ -11,8 +11,10 @@ import consumer
 ROOT = Path(consumer.__file__).parent
 
 LAYERS = [
-    {"exceptions"},
+    {"exceptions", "version"},
     {"model"},
+    {"metric_families"},
+    {"metrics"},
     {"broker", "upstream"},
     {"engine"},
     {"sync"},
