@@ -45,10 +45,9 @@ class CompanyState:
 class EngineState:
     """An engine as it was at the end of a turn of its loop.
 
-    ``is_assigned`` says that it has partitions, or is a member of its group that needs none. ``is_ready``
-    says that it also could commit: its producer's transactions are initialised and the links are known.
-    ``finished`` are results that wait for their commit. ``committed_at`` is Unix time in seconds,
-    ``turned_at`` is monotonic time in seconds.
+    ``is_assigned`` says that it has partitions. ``is_ready`` says that it has them, or stably stands by as a
+    member of its group that needs none, and that its producer can commit. ``finished`` are results that wait
+    for their commit. ``committed_at`` is Unix time in seconds, ``turned_at`` is monotonic time in seconds.
     """
 
     kind: str

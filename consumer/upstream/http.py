@@ -19,6 +19,7 @@ from consumer.exceptions import (
     Transient,
     UpstreamError,
 )
+from consumer.upstream.calls import CALLS
 
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
@@ -86,6 +87,7 @@ async def send(
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Make one call. Raises an UpstreamError whose text has neither address, headers nor personal data."""
+    started = time.perf_counter()
     try:
         response = await client.request(
             method,
@@ -95,10 +97,14 @@ async def send(
             headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
         )
     except httpx.RequestError as error:
-        raise Transient(upstream, operation, None, (type(error).__name__,)) from None
-    failure = classify(upstream, operation, response, time.time())
+        CALLS.made(upstream, operation, None, time.perf_counter() - started)
+        failure: UpstreamError | None = Transient(upstream, operation, None, (type(error).__name__,))
+    else:
+        CALLS.made(upstream, operation, response.status_code, time.perf_counter() - started)
+        failure = classify(upstream, operation, response, time.time())
     if failure is not None:
-        raise failure
+        CALLS.failed(failure)
+        raise failure from None
     return response
 
 
