@@ -97,6 +97,10 @@ class Config(BaseModel):
     sandbox_state: Path = Path("var/sandbox.db")
     topic_prefix: str = Field("", pattern="^[A-Za-z0-9._-]{0,100}$")
     instance_id: str | None = Field(None, pattern="^[A-Za-z0-9._-]{1,100}$")
+    in_flight: int = Field(200, ge=1, le=10_000)
+    in_flight_per_company: int = Field(100, ge=1, le=10_000)
+    hold_s: float = Field(600.0, ge=1, le=86_400)
+    drain_s: float = Field(10.0, ge=0, le=600)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$")
     metrics_port: int = Field(9464, ge=0, le=65535)

@@ -58,9 +58,8 @@ class Health:
     registry: CollectorRegistry = REGISTRY
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def not_ready(self) -> Sequence[str]:
+    def not_ready(self, engines: Mapping[str, EngineState | None]) -> Sequence[str]:
         """Why the process is not ready; nothing if it is. A company's open breaker is no reason."""
-        engines = self.work.engine_states()
         starting = {beat.name for beat in self.watchdog.heartbeats if beat.age_s() is None}
         starting |= {name for name, engine in engines.items() if engine is None}
         reasons = [] if self.work.is_running else ["stopping"]
@@ -73,19 +72,10 @@ class Health:
                 reasons.append(f"{name}: has not joined its group, or cannot commit yet")
         return reasons
 
-    def held(self) -> Sequence[Mapping[str, Any]]:
-        """The companies whose records are held back."""
-        return [
-            {"handler": name, **_company(company)}
-            for name, engine in self.work.engine_states().items()
-            if engine is not None
-            for company in engine.companies
-            if company.held_since_s is not None
-        ]
-
     def state(self) -> Mapping[str, Any]:
         """Everything, for a person or a tool that looks into a running process."""
         now = time.monotonic()
+        engines = self.work.engine_states()
         sink = self.work.sink_state()
         return {
             "version": program_version(),
@@ -94,12 +84,9 @@ class Health:
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "uptime_s": round((datetime.now(UTC) - self.started_at).total_seconds(), 1),
             "stuck": sorted(self.watchdog.stuck()),
-            "not_ready": self.not_ready(),
+            "not_ready": self.not_ready(engines),
             "loops_turned_s_ago": {beat.name: _rounded(beat.age_s()) for beat in self.watchdog.heartbeats},
-            "engines": {
-                name: None if engine is None else _engine(engine, now)
-                for name, engine in self.work.engine_states().items()
-            },
+            "engines": {name: engine and _engine(engine, now) for name, engine in engines.items()},
             "sink": None if sink is None else _shown(sink),
         }
 
@@ -113,19 +100,18 @@ def health_app(health: Health, token: str | None) -> Starlette:
             scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
         )
 
-    # Liveness and readiness never leave the server's own loop, so that nothing else can hold them up.
+    # Liveness never leaves the server's own loop, so that nothing else can hold it up.
 
     async def live(request: Request) -> Response:
-        stuck = health.watchdog.stuck()
-        details = {"stuck_s": {name: _rounded(age) for name, age in stuck.items()}}
-        return _status("stuck" if stuck else "live", not stuck, details if is_trusted(request) else {})
+        stuck = {name: _rounded(age) for name, age in health.watchdog.stuck().items()}
+        details = {"stuck_s": stuck} if is_trusted(request) else {}
+        return _status("stuck" if stuck else "live", is_well=not stuck, details=details)
 
-    async def ready(request: Request) -> Response:
-        reasons = health.not_ready()
-        details = {"because": reasons, "held": health.held()}
-        return _status(
-            "not ready" if reasons else "ready", not reasons, details if is_trusted(request) else {}
-        )
+    def ready(request: Request) -> Response:
+        engines = health.work.engine_states()
+        reasons = health.not_ready(engines)
+        details = {"because": reasons, "held": _held(engines)} if is_trusted(request) else {}
+        return _status("not ready" if reasons else "ready", is_well=not reasons, details=details)
 
     def state(request: Request) -> Response:
         return JSONResponse(health.state(), headers=_HEADERS) if is_trusted(request) else _refused()
@@ -151,7 +137,7 @@ def health_app(health: Health, token: str | None) -> Starlette:
     )
 
 
-def _status(status: str, is_well: bool, details: Mapping[str, Any]) -> Response:
+def _status(status: str, *, is_well: bool, details: Mapping[str, Any]) -> Response:
     return JSONResponse(
         {"status": status, **details}, status_code=_OK if is_well else _UNAVAILABLE, headers=_HEADERS
     )
@@ -163,6 +149,17 @@ def _refused() -> Response:
         status_code=_UNAUTHORIZED,
         headers={**_HEADERS, "WWW-Authenticate": 'Bearer realm="crewsync"'},
     )
+
+
+def _held(engines: Mapping[str, EngineState | None]) -> Sequence[Mapping[str, Any]]:
+    """The companies whose records are held back: that is worth telling, and no fault of the process."""
+    return [
+        {"handler": name, **_company(company)}
+        for name, engine in engines.items()
+        if engine is not None
+        for company in engine.companies
+        if company.held_since_s is not None
+    ]
 
 
 def _engine(engine: EngineState, now: float) -> Mapping[str, Any]:

@@ -6,20 +6,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import structlog
 
 from consumer.broker.port import Broker
+from consumer.engine.config import EngineConfig
+from consumer.engine.dispatcher import Limits
 from consumer.engine.links import Links
-from consumer.engine.loop import Engine, EngineConfig
+from consumer.engine.loop import Engine
 from consumer.engine.outbox import Topics
+from consumer.engine.redrive import RedriveConfig, Redriver
+from consumer.engine.retry import RetryPolicy
 from consumer.engine.state import EngineState
 from consumer.exceptions import CrewsyncError
-from consumer.metrics import EngineMetrics
 from consumer.model.codec import Codec
 from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.results import Result
@@ -27,7 +30,7 @@ from consumer.sink.sink import Sink, SinkState
 from consumer.sync.timesheets import TimesheetHandler
 from consumer.sync.users import UserHandler
 from consumer.topics import TopicNames
-from consumer.upstream.calls import UPSTREAMS
+from consumer.upstream import procore, smartbarrel
 from consumer.upstreams import Upstreams
 from consumer.watchdog import Heartbeat
 
@@ -37,6 +40,7 @@ T = TypeVar("T")
 
 _JOIN_S = 60.0
 _BEAT_EVERY_S = 1.0
+_REDRIVE_AFTER_S = 30.0
 _LAST_LOOK_S = 0.2
 _LAST_LOOKS_S = 5.0
 
@@ -50,6 +54,20 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Tuning:
+    """Limits of each engine: calls under way, in all and of one company, and times in seconds.
+
+    A record that fails, or a company that is held, is parked after ``hold_s``. What runs has ``drain_s`` to
+    end before a stop or a rebalance.
+    """
+
+    in_flight: int = 200
+    in_flight_per_company: int = 100
+    hold_s: float = 600.0
+    drain_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where the service works."""
 
@@ -59,14 +77,7 @@ class Place:
     upstreams: Upstreams
     log_dir: Path
     instance_id: str | None = None
-
-
-@runtime_checkable
-class Introspected(Protocol):
-    """Shows its state; any thread may ask."""
-
-    def state(self) -> EngineState:
-        """The state at the end of the last turn."""
+    tuning: Tuning = field(default_factory=Tuning)
 
 
 class HandlerLoop:
@@ -109,7 +120,8 @@ class Service:
         self._closed = False
         self._engines: dict[Role, Engine] = {}
         self._sink: Sink | None = None
-        self._beats = {role: Heartbeat(role) for role in roles}
+        self._beats = {name: Heartbeat(name) for role in roles for name in _loops(role)}
+        self._flows = [role for role in roles if role is not Role.SINK]
         self.handlers = HandlerLoop()
         self.error: BaseException | None = None
         self._threads = [
@@ -133,8 +145,8 @@ class Service:
 
     def engine_states(self) -> Mapping[str, EngineState | None]:
         """The state of each engine, None for one that has not started yet. Called from any thread."""
-        engines = {role: self._engines.get(role) for role in self._beats if role is not Role.SINK}
-        return {role: _state(engine) for role, engine in engines.items()}
+        engines = {role: self._engines.get(role) for role in self._flows}
+        return {role: None if engine is None else engine.state() for role, engine in engines.items()}
 
     def sink_state(self) -> SinkState | None:
         """The state of the sink, None before it has started. Called from any thread."""
@@ -158,13 +170,16 @@ class Service:
             self.handlers.close()
 
     def _guard(self, role: Role) -> None:
+        self._guarded(role, lambda _: self._run(role))
+
+    def _guarded(self, name: str, run: Callable[[threading.Event], None]) -> None:
         try:
-            self._run(role)
+            run(self._stop)
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must end and say so
-            log.error("role.failed", role=str(role), kind=type(error).__name__)  # noqa: TRY400 - raised in main
+            log.error("role.failed", role=name, kind=type(error).__name__)  # noqa: TRY400 - raised in main
             self.error = self.error or error
         finally:
-            self._beats[role].end()
+            self._beats[name].end()
             self._stop.set()
 
     def _run(self, role: Role) -> None:
@@ -177,29 +192,48 @@ class Service:
                 while sink.step(_LAST_LOOK_S) and time.monotonic() < last:
                     pass
             return
-        links = Links()
+        self._consume(role)
+
+    def _consume(self, role: Role) -> None:
+        """Run the engine of a flow, and beside it the redriver of what it has parked."""
+        place = self._place
         users = role is Role.USERS
         companies = place.upstreams.companies
-        handler = UserHandler(companies, links) if users else TimesheetHandler(companies, links)
+        # Only timesheets are looked up by worker.
+        links = Links(place.codec, by_worker=not users)
         config = self._engine_config(role)
-        metrics = EngineMetrics.of(role, config.topics.events)
-        metrics.init_companies(companies, UPSTREAMS)
-        metrics.links.set_function(lambda: len(links))
         engine = Engine(
             place.broker,
             place.codec,
-            handler,
+            UserHandler(companies, links) if users else TimesheetHandler(companies, links),
             UserEvent if users else TimesheetEvent,
             config,
             loop=self.handlers.loop,
             links=links,
             on_result=self._on_result,
+            on_turn=self._beats[role].beat,
         )
         self._engines[role] = engine
-        engine.run(self._stop)
+        engine.metrics.init_companies(companies.keys(), smartbarrel.NAME if users else procore.NAME)
+        name = _redrive(role)
+        redriver = Redriver(
+            place.broker,
+            place.codec,
+            _redrive_config(config),
+            engine.is_clear,
+            engine.metrics,
+            on_turn=self._beats[name].beat,
+        )
+        beside = threading.Thread(target=self._guarded, args=(name, redriver.run), name=name, daemon=True)
+        beside.start()
+        try:
+            engine.run(self._stop)
+        finally:
+            self._stop.set()
+            beside.join(_JOIN_S)
 
     def _engine_config(self, role: Role) -> EngineConfig:
-        names = self._place.topics
+        names, tuning = self._place.topics, self._place.tuning
         # Without a name of its own, each process gets a new one: two processes must never share it.
         instance = self._place.instance_id or f"{socket.gethostname()}-{os.getpid()}"
         return EngineConfig(
@@ -212,11 +246,32 @@ class Service:
             ),
             transactional_id=f"{names.prefix}crewsync-{role}-{instance}",
             instance_id=self._place.instance_id and f"{role}-{self._place.instance_id}",
+            limits=Limits(tuning.in_flight, tuning.in_flight_per_company),
+            retry=RetryPolicy(deadline_s=tuning.hold_s),
+            hold_s=tuning.hold_s,
+            drain_s=tuning.drain_s,
         )
 
 
-def _state(engine: object) -> EngineState | None:
-    return engine.state() if isinstance(engine, Introspected) else None
+def _redrive(role: Role) -> str:
+    """The name of the loop beside an engine's."""
+    return f"{role}-redrive"
+
+
+def _loops(role: Role) -> Sequence[str]:
+    return [role] if role is Role.SINK else [role, _redrive(role)]
+
+
+def _redrive_config(config: EngineConfig) -> RedriveConfig:
+    return RedriveConfig(
+        group=f"{config.group}-redrive",
+        dead_letters=config.topics.dead_letters,
+        events=config.topics.events,
+        transactional_id=f"{config.transactional_id}-redrive",
+        instance_id=config.instance_id,
+        # Whoever wants records parked sooner wants them back sooner.
+        first_wait_s=min(_REDRIVE_AFTER_S, config.hold_s),
+    )
 
 
 async def _cancel_others() -> None:

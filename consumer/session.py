@@ -25,7 +25,7 @@ from consumer.runs.publish import Publisher
 from consumer.runs.sync import Syncs, Watch, only
 from consumer.sandbox.demo import load_demo
 from consumer.sandbox.server import start as start_sandbox
-from consumer.service import Place, Role, Service
+from consumer.service import Place, Role, Service, Tuning
 from consumer.topics import TopicNames
 from consumer.upstreams import Addresses, addresses, connect_upstreams
 from consumer.watchdog import Watchdog
@@ -88,6 +88,7 @@ def open_session(
             connect_upstreams(where, companies, config),
             config.log_dir,
             config.instance_id,
+            Tuning(config.in_flight, config.in_flight_per_company, config.hold_s, config.drain_s),
         )
         service = Service(place, roles, display.arrived)
         stack.callback(service.stop)

@@ -15,6 +15,8 @@ from typing import Self
 
 import structlog
 
+from consumer.metrics import show_stuck
+
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +85,8 @@ class Watchdog:
     def look(self) -> None:
         """Tell of the loops that are newly stuck, and of those that turn again."""
         stuck = self.stuck()
+        for heartbeat in self.heartbeats:
+            show_stuck(heartbeat.name, is_stuck=heartbeat.name in stuck)
         for name in sorted(self._told - stuck.keys()):
             log.warning("loop.turns_again", loop=name)
         new = stuck.keys() - self._told

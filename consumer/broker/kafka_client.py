@@ -26,9 +26,11 @@ with warnings.catch_warnings():
     from kafka.future import Future
     from kafka.net.compat import KafkaNetClient
     from kafka.net.inet import KafkaNetSocket
+    from kafka.partitioner.default import murmur2
 
 
 __all__ = [
+    "LIBRARY_ERRORS",
     "CooperativeStickyAssignor",
     "Future",
     "KafkaTimes",
@@ -40,6 +42,7 @@ __all__ = [
     "errors",
     "kafka",
     "knock",
+    "murmur2",
     "native",
     "opened",
     "quieten",
@@ -73,6 +76,8 @@ MEMBERSHIP_ERRORS = (
     errors.UnknownMemberIdError,
 )
 """A newer owner has taken over the transactional id, the partitions or the member's place."""
+
+LIBRARY_ERRORS = (errors.KafkaError, RuntimeError, OSError)
 
 UNREACHABLE_ERRORS = (errors.KafkaConnectionError, errors.NodeNotReadyError)
 
@@ -227,7 +232,7 @@ def translated(doing: str) -> Iterator[None]:
     """Turn the library's errors into the port's. It raises RuntimeError once its network thread has ended."""
     try:
         yield
-    except (errors.KafkaError, RuntimeError, OSError) as error:
+    except LIBRARY_ERRORS as error:
         raise as_broker_error(error, doing) from error
 
 

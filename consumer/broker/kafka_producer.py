@@ -106,8 +106,11 @@ class KafkaTransactionalProducer:
     def send(self, message: Message) -> None:
         """Add a record to the open transaction. Raises TopicMissing."""
         self._check()
-        with self._judged("send"):
+        try:
             self._outbox.send(message)
+        except BrokerError as error:
+            self._judge(error, "send")
+            raise
 
     def send_offsets(self, consumer: GroupConsumer, positions: Mapping[TopicPartition, Position]) -> None:
         """Add the group's positions to the open transaction. Raises Fenced if the membership is gone."""
@@ -197,21 +200,24 @@ class KafkaTransactionalProducer:
 
     @contextmanager
     def _judged(self, doing: str) -> Iterator[None]:
-        """Find out the cause of an error, and what it leaves of the producer."""
         try:
             with translated(doing):
                 yield
-        except TopicMissing:
-            raise
         except BrokerError as error:
-            manager = _transaction_manager(self._outbox)
-            cause = as_broker_error(manager.last_error, doing) if manager.has_error() else error
-            if isinstance(cause, Fenced):
-                self._fenced = cause
-            if manager.has_fatal_error() or not isinstance(cause, Fenced):
-                self._broken = cause
-            if cause is error:
-                raise
+            self._judge(error, doing)
+            raise
+
+    def _judge(self, error: BrokerError, doing: str) -> None:
+        """Find out the cause of an error, and what it leaves of the producer. Raises the cause."""
+        if isinstance(error, TopicMissing):
+            return
+        manager = _transaction_manager(self._outbox)
+        cause = as_broker_error(manager.last_error, doing) if manager.has_error() else error
+        if isinstance(cause, Fenced):
+            self._fenced = cause
+        if manager.has_fatal_error() or not isinstance(cause, Fenced):
+            self._broken = cause
+        if cause is not error:
             raise cause from error
 
 

@@ -120,7 +120,7 @@ def flattened(found: Mapping[Any, Sequence[Any]]) -> list[Record]:
             record.timestamp,
             record.key,
             record.value,
-            tuple((name, value or b"") for name, value in record.headers),
+            tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
         )
         for batch in found.values()
         for record in batch

@@ -31,8 +31,7 @@ class Position(NamedTuple):
     metadata: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as it was read. ``timestamp_ms`` is Unix time in milliseconds."""
 
     topic: str
@@ -49,8 +48,7 @@ class Record:
         return TopicPartition(self.topic, self.partition)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A record to be written.
 
     Without a ``partition`` the key decides: equal keys go to one partition. Without a ``timestamp_ms`` the

@@ -19,7 +19,12 @@ class Table:
         self._reader = broker.reader(self._partitions)
         self._apply = apply
 
-    def catch_up(self, clock: Callable[[], float], limit_s: float = 300.0) -> None:
+    def catch_up(
+        self,
+        clock: Callable[[], float],
+        limit_s: float = 300.0,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> None:
         """Read all that is written now, waiting for transactions that are open to end.
 
         The end for committed reads would not do: what a killed writer left open hides everything that
@@ -30,6 +35,7 @@ class Table:
         while any(self._reader.position(partition) < end for partition, end in ends.items()):
             if clock() > deadline:
                 raise BrokerUnavailable(f"reading {self._topic} to its end took longer than {limit_s:.0f} s")
+            on_turn()
             self.follow(0.2)
 
     def follow(self, timeout_s: float = 0.0) -> int:

@@ -1,7 +1,7 @@
 """The commit: results, links, dead letters and offsets of what is finished, in one transaction."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -10,8 +10,8 @@ from consumer.broker.port import Broker, GroupConsumer, Position, TopicPartition
 from consumer.engine.ledger import Ledger
 from consumer.engine.outbox import Finished
 from consumer.exceptions import BrokerError, Fenced
+from consumer.metrics import EngineMetrics
 from consumer.model.links import Link
-from consumer.model.results import Result
 
 
 log = structlog.get_logger(__name__)
@@ -37,27 +37,33 @@ class Committer:
         broker: Broker,
         ledger: Ledger,
         transactional_id: str,
-        on_committed: Callable[[Result], None],
+        on_committed: Callable[[Sequence[Finished]], None],
+        metrics: EngineMetrics,
     ) -> None:
         self._broker = broker
         self._ledger = ledger
         self._transactional_id = transactional_id
         self._on_committed = on_committed
+        self._metrics = metrics
         self._finished: dict[TopicPartition, list[Finished]] = {}
+        self._waiting = 0
         self._since: float | None = None
         self._fenced = 0
         self._doubtful: dict[TopicPartition, _Offer] = {}
+        self.committed: dict[TopicPartition, Position] = {}
+        self.committed_at: float | None = None
         self._producer: TransactionalProducer | None = broker.transactional_producer(transactional_id)
 
     def add(self, partition: TopicPartition, done: Finished) -> None:
         """Take over a finished record."""
         self._finished.setdefault(partition, []).append(done)
+        self._waiting += 1
         if self._since is None:
             self._since = time.monotonic()
 
     def waiting(self) -> int:
         """How many finished records wait for their commit."""
-        return sum(map(len, self._finished.values()))
+        return self._waiting
 
     def age_s(self) -> float:
         """How long the oldest of them has waited, in seconds."""
@@ -66,7 +72,9 @@ class Committer:
     def forget(self, partition: TopicPartition) -> list[Link]:
         """Drop what can never be committed; return the links that it would have made."""
         dropped = self._finished.pop(partition, [])
+        self._waiting -= len(dropped)
         self._doubtful.pop(partition, None)
+        self.committed.pop(partition, None)
         if not self._finished:
             self._since = None
         return [link for done in dropped for link in done.links]
@@ -88,6 +96,9 @@ class Committer:
         except BrokerError as error:
             log.warning("commit.failed", transactional_id=self._transactional_id, error=str(error))
             self._fenced = self._fenced + 1 if isinstance(error, Fenced) else 0
+            self._metrics.commits["fenced" if self._fenced else "failed"].inc()
+            if any(done.dead for offer in offers.values() for done in offer.included):
+                self._metrics.dead_letter_failures.inc()
             if self._fenced > _FENCED_LIMIT:
                 raise
             self._doubtful = offers
@@ -107,7 +118,11 @@ class Committer:
             committable = self._ledger.committable(partition)
             if committable is None:
                 continue
-            included = tuple(done for done in finished if done.offset < committable.limit)
+            included = (
+                tuple(finished)
+                if committable.limit >= self._ledger.position(partition)
+                else tuple(done for done in finished if done.offset < committable.limit)
+            )
             if included:
                 offers[partition] = _Offer(committable.position, included)
         return offers
@@ -118,6 +133,7 @@ class Committer:
         consumer: GroupConsumer,
         offers: Mapping[TopicPartition, _Offer],
     ) -> None:
+        began = time.monotonic()
         producer.begin()
         for offer in offers.values():
             for done in offer.included:
@@ -125,6 +141,7 @@ class Committer:
                     producer.send(message)
         producer.send_offsets(consumer, {partition: offer.position for partition, offer in offers.items()})
         producer.commit()
+        self._metrics.commit_seconds.observe(time.monotonic() - began)
 
     def _resolve(self, consumer: GroupConsumer) -> bool:
         """After a failure of unknown outcome: look whether the transaction is there. True once that is known.
@@ -140,6 +157,7 @@ class Committer:
             committed = {partition: consumer.committed(partition) for partition in self._doubtful}
         except BrokerError as error:
             log.warning("commit.unknown", transactional_id=self._transactional_id, error=str(error))
+            self._metrics.commits["unknown"].inc()
             # A broker that is down is not to be hammered.
             time.sleep(_RETRY_PAUSE_S)
             return False
@@ -147,14 +165,20 @@ class Committer:
         if all(committed[partition] == offer.position for partition, offer in offers.items()):
             self._fenced = 0
             self._settle(offers)
+        else:
+            self._metrics.transactions["aborted"].inc()
         return True
 
     def _settle(self, offers: Mapping[TopicPartition, _Offer]) -> None:
+        self._metrics.commits["committed"].inc()
+        self._metrics.transactions["committed"].inc()
+        self.committed_at = time.time()
         for partition, offer in offers.items():
-            written = {done.offset for done in offer.included}
-            waiting = [done for done in self._finished.pop(partition) if done.offset not in written]
-            if waiting:
-                self._finished[partition] = waiting
-            for done in offer.included:
-                self._on_committed(done.result)
+            self.committed[partition] = offer.position
+            finished = self._finished.pop(partition)
+            if len(offer.included) < len(finished):
+                written = {done.offset for done in offer.included}
+                self._finished[partition] = [done for done in finished if done.offset not in written]
+            self._waiting -= len(offer.included)
+            self._on_committed(offer.included)
         self._since = time.monotonic() if self._finished else None

@@ -13,6 +13,9 @@ HEADER = "crewsync.dead-letter"
 """The whole story, in Avro."""
 REASON_HEADER = "crewsync.reason"
 """The reason's code as text, for whoever looks at the topic with a plain tool."""
+REDRIVEN_HEADER = "crewsync.redriven"
+"""On a record that was published again: how often that was done, as a decimal number."""
+_LONGEST_COUNT = 9
 
 
 def moment_of(record: Record) -> datetime:
@@ -21,6 +24,25 @@ def moment_of(record: Record) -> datetime:
         return datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(0, UTC)
+
+
+def redrive_count(record: Record) -> int:
+    """How often the record was set aside and published again."""
+    count = dict(record.headers).get(REDRIVEN_HEADER, b"")
+    return int(count) if count.isdigit() and len(count) <= _LONGEST_COUNT else 0
+
+
+def letter_of(record: Record, codec: Codec) -> DeadLetter:
+    """The story of a dead letter. Raises SchemaError if it has none that can be read."""
+    return codec.decode(dict(record.headers).get(HEADER, b""), DeadLetter)
+
+
+def redriven(record: Record, letter: DeadLetter) -> Message:
+    """The record as it is published again to where it came from; a new event, with its count."""
+    ours = {HEADER, REASON_HEADER, REDRIVEN_HEADER}
+    kept = tuple(header for header in record.headers if header[0] not in ours)
+    count = str(letter.redrive_count + 1).encode()
+    return Message(letter.source_topic, record.key, record.value, (*kept, (REDRIVEN_HEADER, count)))
 
 
 def dead_letter(
@@ -36,6 +58,7 @@ def dead_letter(
         reason_code=reason.code,
         reason=reason.message,
         failed_at=at,
+        redrive_count=redrive_count(record),
         company_id=company_of_key(record.key),
         run_id=run_id,
     )

@@ -36,8 +36,8 @@ E_contra = TypeVar("E_contra", contravariant=True)
 class Handler(Protocol[E_contra]):
     """Turns one event into its effect upstream. Safe to call again with the same event at any time.
 
-    ``handle`` raises Transient, RateLimited or Misconfigured to be called again later, and Rejected or
-    NotFound to end as failed with the upstream's words.
+    ``handle`` and ``probe`` raise Transient, RateLimited or Misconfigured if they should be called again
+    later; ``handle`` raises Rejected or NotFound to end as failed with the upstream's words.
     """
 
     kind: Kind
@@ -45,8 +45,17 @@ class Handler(Protocol[E_contra]):
     def subject(self, event: E_contra) -> Subject:
         """Whom the event is about."""
 
+    def at_once(self, event: E_contra) -> Handled | None:
+        """How the event ends if that is known without any call: unchanged, stale, skipped. None otherwise."""
+
     async def handle(self, event: E_contra) -> Handled:
         """Bring the upstream in step with the event."""
+
+    async def probe(self, company_id: int) -> None:
+        """Make a cheap call that changes nothing, to see whether the company can be worked for.
+
+        Misconfigured is raised for a company that is not set up, too.
+        """
 
     def in_doubt(self, event: E_contra) -> tuple[Link, ...]:
         """Links that an attempt of unknown effect may have made untrue, for an event that is given up."""

@@ -1,6 +1,7 @@
 """The links that are known: what ``links`` holds, and on top of it what is not committed yet.
 
-The handlers' loop reads it and adds what it finds; the engine's thread adds what is committed.
+The handlers' loop reads it and adds what it finds; the engine's thread adds what is committed. Committed
+links are kept as they were read, and decoded when one is asked for: there may be millions.
 """
 
 import threading
@@ -13,27 +14,41 @@ from consumer.broker.table import Table
 from consumer.exceptions import SchemaError
 from consumer.model.codec import Codec
 from consumer.model.links import Link, LinkKey, LinkKind
+from consumer.model.topics import link_key
 
 
 log = structlog.get_logger(__name__)
 
+_HEADER = 5
+"""Bytes that tell the writer's schema, in either framing."""
+_USER = f":{LinkKind.USER}:".encode()
+
 
 class Links:
-    """Looks links up by where they start and, for users, by where they lead."""
+    """Looks links up by where they start and, ``by_worker``, those of users by where they lead."""
 
-    def __init__(self) -> None:
-        self._committed: dict[str, Link] = {}
-        self._pending: dict[str, Link] = {}
+    def __init__(self, codec: Codec, *, by_worker: bool = True) -> None:
+        self._codec = codec
+        self._by_worker = by_worker
+        self._committed: dict[bytes, bytes] = {}
+        self._pending: dict[bytes, Link] = {}
         self._users_of_workers: dict[tuple[int, str], int] = {}
+        self._headers: set[bytes] = set()
         self._lock = threading.Lock()
 
     def get(self, key: LinkKey) -> Link | None:
         """The newest link with this key, committed or not."""
-        text = str(key)
-        return self._pending.get(text) or self._committed.get(text)
+        name = link_key(key)
+        pending = self._pending.get(name)
+        if pending is not None:
+            return pending
+        value = self._committed.get(name)
+        return None if value is None else self._decoded(value)
 
     def user_of_worker(self, company_id: int, worker_id: str) -> int | None:
         """The Procore user whose worker this is, if the two are linked."""
+        if not self._by_worker:
+            raise AssertionError("these links are not kept by worker")
         user_id = self._users_of_workers.get((company_id, worker_id))
         if user_id is None:
             return None
@@ -44,55 +59,62 @@ class Links:
         """Take over what a handler has found, before it is committed."""
         with self._lock:
             for link in links:
-                self._pending[str(link.key)] = link
-                self._index(link)
+                self._pending[link_key(link.key)] = link
+                if link.kind is LinkKind.USER:
+                    self._index(link)
 
     def drop_pending(self, links: Iterable[Link]) -> None:
         """Forget what will never be committed, because the partition has a new owner."""
         with self._lock:
             for link in links:
-                self._settle(str(link.key), link)
+                self._settle(link_key(link.key), link)
 
-    def apply(self, key: bytes | None, link: Link | None) -> None:
-        """Take over a committed record; a missing link deletes the key."""
-        text = (key or b"").decode(errors="replace")
-        with self._lock:
-            if link is None:
-                self._committed.pop(text, None)
-                return
-            self._committed[text] = link
-            self._settle(text, link)
-            self._index(link)
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take over a committed record; without a value it deletes the key.
+
+        Raises SchemaRegistryError if nobody can tell now what its schema id means.
+        """
+        name = key or b""
+        if value is None:
+            self._committed.pop(name, None)
+            return
+        self._committed[name] = value
+        if value[:_HEADER] not in self._headers:
+            # So that whoever looks a link up later need not ask a registry, which may be down then.
+            self._decoded(value)
+            self._headers.add(value[:_HEADER])
+        if name in self._pending or (self._by_worker and _USER in name):
+            link = self._decoded(value)
+            if link is not None:
+                with self._lock:
+                    self._settle(name, link)
+                    if link.kind is LinkKind.USER:
+                        self._index(link)
 
     def __len__(self) -> int:
         return len(self._committed)
 
-    def _settle(self, text: str, link: Link) -> None:
+    def _decoded(self, value: bytes) -> Link | None:
+        try:
+            return self._codec.decode(value, Link)
+        except SchemaError as error:
+            log.warning("link.undecodable", error=str(error))
+            return None
+
+    def _settle(self, name: bytes, link: Link) -> None:
         # Only this very link: an older committed one must not uncover itself while a newer is pending.
-        if self._pending.get(text) == link:
-            del self._pending[text]
+        if self._pending.get(name) == link:
+            del self._pending[name]
 
     def _index(self, link: Link) -> None:
-        if (
-            link.kind is LinkKind.USER
-            and link.target_id
-            and link.source_id.isascii()
-            and link.source_id.isdigit()
-        ):
+        if self._by_worker and link.target_id and link.source_id.isascii() and link.source_id.isdigit():
             self._users_of_workers[link.company_id, link.target_id] = int(link.source_id)
 
 
-def follow_links(broker: Broker, topic: str, links: Links, codec: Codec) -> Table:
+def follow_links(broker: Broker, topic: str, links: Links) -> Table:
     """Open the topic as a table that keeps ``links`` up to date."""
 
     def apply(record: Record) -> None:
-        try:
-            link = codec.decode(record.value, Link) if record.value is not None else None
-        except SchemaError as error:
-            log.warning(
-                "link.undecodable", partition=record.partition, offset=record.offset, error=str(error)
-            )
-            return
-        links.apply(record.key, link)
+        links.apply(record.key, record.value)
 
     return Table(broker, topic, apply)

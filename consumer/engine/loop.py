@@ -9,9 +9,8 @@ import queue
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -19,14 +18,18 @@ import structlog
 from consumer.broker.port import Broker, GroupConsumer, Position, Record, TopicPartition
 from consumer.broker.table import Table
 from consumer.engine.commit import Committer
-from consumer.engine.dispatcher import Dispatcher, Limits, Work
+from consumer.engine.config import EngineConfig
 from consumer.engine.handler import Handler
-from consumer.engine.ledger import Ledger
+from consumer.engine.handling import Handling
+from consumer.engine.ledger import Arrival, Ledger
 from consumer.engine.links import Links, follow_links
-from consumer.engine.outbox import Topics, finished
-from consumer.engine.process import Completion, process, undecodable
-from consumer.engine.retry import RetryPolicy
+from consumer.engine.outbox import Finished, finished
+from consumer.engine.process import undecodable
+from consumer.engine.report import Reporter
+from consumer.engine.state import EngineState
+from consumer.engine.work import Completion, Work
 from consumer.exceptions import BrokerError, SchemaError
+from consumer.metrics import EngineMetrics
 from consumer.model.codec import Codec
 from consumer.model.events import Event, TimesheetEvent, UserEvent
 from consumer.model.registry import SchemaRegistryError
@@ -37,29 +40,15 @@ from consumer.model.topics import company_of_key
 log = structlog.get_logger(__name__)
 
 _REGISTRY_PAUSE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """Names and limits of one engine. Times are seconds, limits are records."""
-
-    group: str
-    topics: Topics
-    transactional_id: str
-    instance_id: str | None = None
-    limits: Limits = field(default_factory=Limits)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    waiting_high: int = 2000
-    waiting_low: int = 1400
-    commit_every_s: float = 0.1
-    commit_records: int = 500
-    drain_s: float = 10.0
-    poll_idle_s: float = 0.3
-    poll_busy_s: float = 0.02
+_RELIEF_S = 1.0
+_LOOK_S = 0.05
 
 
 class Engine:
-    """One member of a consumer group, with its handler."""
+    """One member of a consumer group, with its handler.
+
+    ``on_turn`` is called whenever the loop turns, and in the midst of what may take longer.
+    """
 
     def __init__(
         self,
@@ -72,6 +61,7 @@ class Engine:
         loop: asyncio.AbstractEventLoop,
         links: Links,
         on_result: Callable[[Result], None] = lambda _: None,
+        on_turn: Callable[[], None] = lambda: None,
         rng: random.Random | None = None,
     ) -> None:
         self._broker = broker
@@ -82,12 +72,25 @@ class Engine:
         self._loop = loop
         self._links = links
         self._on_result = on_result
-        self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
+        self._on_turn = on_turn
         self._ledger = Ledger()
-        self._dispatcher = Dispatcher(self._process, config.limits)
+        self.metrics = self._metrics = EngineMetrics.of(str(handler.kind), config.topics.events)
         self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
+        self.handling = Handling(
+            handler,
+            links,
+            config,
+            rng or random.Random(),  # noqa: S311 - jitter is no secret
+            self._completions.put,
+            self._metrics,
+        )
+        self._report = Reporter(
+            config, str(handler.kind), self._ledger, self.handling, links, loop, self._metrics
+        )
         self._assigned_anew = False
         self._paused = False
+        self._relieved_at = 0.0
+        self._horizons: dict[int, int] = {}
         self._undecoded: list[Record] = []
 
     def run(self, stop: threading.Event) -> None:
@@ -95,9 +98,11 @@ class Engine:
         config = self._config
         opened: list[Table | Committer | GroupConsumer] = []
         try:
-            self._table = follow_links(self._broker, config.topics.links, self._links, self._codec)
+            self._table = follow_links(self._broker, config.topics.links, self._links)
             opened.append(self._table)
-            self._committer = Committer(self._broker, self._ledger, config.transactional_id, self._on_result)
+            self._committer = Committer(
+                self._broker, self._ledger, config.transactional_id, self._committed, self._metrics
+            )
             opened.append(self._committer)
             self._consumer = self._broker.consumer(
                 config.group, [config.topics.events], self, config.instance_id
@@ -105,16 +110,29 @@ class Engine:
             opened.append(self._consumer)
             while not stop.is_set():
                 self._turn()
+            self._report.stopping()
             self.revoked(frozenset(self._ledger.partitions()))
         except BaseException:
             # There is nobody left to collect what runs: it is handled again by the next owner.
             self.lost(frozenset(self._ledger.partitions()))
             raise
         finally:
+            self._loop.call_soon_threadsafe(self.handling.close)
             for part in reversed(opened):
                 _close(part)
+            self._report.closed()
+
+    def state(self) -> EngineState:
+        """How it stands. May be called from any thread."""
+        return self._report.state()
+
+    def is_clear(self, company_id: int) -> bool:
+        """Whether records of the company can be handled now. Called from other threads; may take a call."""
+        asked = asyncio.run_coroutine_threadsafe(self.handling.is_clear(company_id), self._loop)
+        return asked.result()
 
     def _turn(self) -> None:
+        self._on_turn()
         busy = self._ledger.in_flight() > 0 or self._committer.waiting() > 0
         records = self._poll(self._config.poll_busy_s if busy else self._config.poll_idle_s)
         self._follow_links()
@@ -123,13 +141,15 @@ class Engine:
         if self._commit_is_due():
             self._committer.commit(self._consumer)
         self._hold_back()
+        self._report.turned(self._consumer, self._committer, is_paused=self._paused)
 
     def _poll(self, timeout_s: float) -> Sequence[Record]:
+        most = self._config.poll_records
         if not self._undecoded:
-            return self._consumer.poll(timeout_s)
+            return self._consumer.poll(timeout_s, most)
         # The schema registry did not answer: nothing new is asked for, but the membership is kept up.
         self._consumer.pause(self._consumer.assignment())
-        arrived = self._consumer.poll(_REGISTRY_PAUSE_S)
+        arrived = self._consumer.poll(_REGISTRY_PAUSE_S, most)
         if not self._paused:
             self._consumer.resume(self._consumer.assignment())
         kept, self._undecoded = self._undecoded, []
@@ -138,7 +158,7 @@ class Engine:
     def _follow_links(self) -> None:
         if self._assigned_anew:
             # Nothing of a new partition is handled before the links of its last owner are known.
-            self._table.catch_up(time.monotonic)
+            self._table.catch_up(time.monotonic, on_turn=self._on_turn)
             self._handler.renew()
             self._assigned_anew = False
         else:
@@ -146,7 +166,13 @@ class Engine:
 
     def _submit(self, records: Sequence[Record]) -> None:
         batch: list[Work] = []
+        now = time.monotonic()
+        source, epoch = None, None
         for index, record in enumerate(records):
+            if source is None or record.partition != source.partition:
+                # Records come in stretches of one partition.
+                source = record.source
+                epoch = self._ledger.epoch(source)
             try:
                 event = self._decode(record)
             except SchemaRegistryError as error:
@@ -155,17 +181,30 @@ class Engine:
                 log.warning("registry.waiting", error=str(error))
                 self._undecoded = list(records[index:])
                 break
-            epoch = self._track(record)
             if epoch is None:
                 continue
-            if isinstance(event, UserEvent | TimesheetEvent):
-                batch.append(Work(record, epoch, event.company_id, event))
-                continue
-            work = Work(record, epoch, company_of_key(record.key), None)
-            # Without a value the record deletes its key from the topic, and is no event.
-            self._completions.put(Completion(work, None) if event is None else undecodable(work, event))
+            if record.offset < self._ledger.position(source):
+                epoch = self._begin_anew(source, record.offset)
+            arrival = Arrival(len(record.value or b""), now, record.timestamp_ms)
+            if not self._ledger.track(source, record.offset, arrival):
+                self._metrics.duplicates_suppressed.inc()
+            elif isinstance(event, UserEvent | TimesheetEvent):
+                batch.append(Work(record, source, epoch, event.company_id, event))
+            else:
+                self._completions.put(self._no_event(record, source, epoch, event))
+        self._metrics.consumed.inc(len(records) - len(self._undecoded))
         if batch:
-            self._loop.call_soon_threadsafe(self._submit_all, batch)
+            self._loop.call_soon_threadsafe(self.handling.submit, batch)
+
+    def _no_event(
+        self, record: Record, source: TopicPartition, epoch: int, error: SchemaError | None
+    ) -> Completion:
+        work = Work(record, source, epoch, company_of_key(record.key), None)
+        if error is None:
+            # Without a value the record deletes its key from the topic, and is no event.
+            return Completion(work, None)
+        self._metrics.decode_errors.inc()
+        return undecodable(work, error)
 
     def _decode(self, record: Record) -> Event | SchemaError | None:
         if record.value is None:
@@ -175,20 +214,11 @@ class Engine:
         except SchemaError as error:
             return error
 
-    def _track(self, record: Record) -> int | None:
-        """Note the record; the epoch to handle it in, or None if it is not to be handled."""
-        partition = record.source
-        epoch = self._ledger.epoch(partition)
-        if epoch is None:
-            return None
-        if record.offset < self._ledger.position(partition):
-            # The topic was made anew or lost its tail: what follows is new, whatever its offset.
-            log.error(
-                "offsets.went_back", topic=record.topic, partition=record.partition, offset=record.offset
-            )
-            self._links.drop_pending(self._committer.forget(partition))
-            epoch = self._ledger.assign(partition, Position(record.offset))
-        return epoch if self._ledger.track(partition, record.offset) else None
+    def _begin_anew(self, partition: TopicPartition, offset: int) -> int:
+        """The topic was made anew or lost its tail: what follows is new, whatever its offset."""
+        log.error("offsets.went_back", topic=partition.topic, partition=partition.partition, offset=offset)
+        self._links.drop_pending(self._committer.forget(partition))
+        return self._ledger.assign(partition, Position(offset))
 
     def _collect(self, wait_s: float = 0.0) -> None:
         """Take over completions; with ``wait_s``, wait that long for the first."""
@@ -202,14 +232,28 @@ class Engine:
 
     def _finish(self, completion: Completion) -> None:
         work, handled = completion.work, completion.handled
-        on_time = self._ledger.complete(work.record.source, work.epoch, work.record.offset)
+        partition = work.source
+        on_time = self._ledger.complete(partition, work.epoch, work.record.offset)
         if handled is None:
             return
         if not on_time:
+            self._metrics.late_completions.inc()
             self._links.drop_pending(handled.links)
             return
-        done = finished(completion, handled, self._handler, self._config.topics, self._codec)
-        self._committer.add(work.record.source, done)
+        self._committer.add(
+            partition, finished(completion, handled, self._handler, self._config.topics, self._codec)
+        )
+
+    def _committed(self, included: Sequence[Finished]) -> None:
+        now = time.time()
+        for outcome, count in Counter(done.result.outcome for done in included if done.result).items():
+            self._metrics.outcomes[outcome].inc(count)
+        for done in included:
+            self._metrics.end_to_end_seconds.observe(max(0.0, now - done.timestamp_ms / 1000))
+            if done.dead is not None:
+                self._metrics.dead_letter(*done.dead).inc()
+            if done.result is not None:
+                self._on_result(done.result)
 
     def _commit_is_due(self) -> bool:
         waiting = self._committer.waiting()
@@ -220,18 +264,32 @@ class Engine:
         )
 
     def _hold_back(self) -> None:
-        waiting = self._ledger.in_flight()
-        if not self._paused and waiting >= self._config.waiting_high:
+        """Stop reading while too much waits, and confine what runs while the metadata have little room."""
+        config, waiting = self._config, self._ledger.in_flight()
+        is_full = waiting >= config.waiting_high or self._ledger.bytes() >= config.waiting_bytes
+        if not self._paused and is_full:
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
-        elif self._paused and waiting <= self._config.waiting_low:
+        elif self._paused and not is_full and waiting <= config.waiting_low:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
+        horizons = {
+            partition.partition: horizon
+            for partition in self._ledger.partitions()
+            if (horizon := self._ledger.horizon(partition)) is not None
+        }
+        if horizons != self._horizons:
+            self._horizons = horizons
+            self._loop.call_soon_threadsafe(self.handling.confine, horizons)
+        if (self._paused or horizons) and time.monotonic() - self._relieved_at > _RELIEF_S:
+            self._relieved_at = time.monotonic()
+            self._loop.call_soon_threadsafe(self.handling.relieve)
 
     # Changes of ownership: called on the owning thread, from inside poll and close.
 
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
         """Open the books where the last owner left them."""
+        self._metrics.rebalances["assigned"].inc()
         for partition in sorted(partitions):
             self._ledger.assign(partition, self._consumer.committed(partition))
         self._assigned_anew = True
@@ -241,42 +299,41 @@ class Engine:
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Let finish what runs, within the drain's deadline, commit it, and close the books."""
+        self._metrics.rebalances["revoked"].inc()
         if any(self._ledger.epoch(partition) is not None for partition in partitions):
             self._drain(partitions)
             self._committer.commit(self._consumer)
-        self.lost(partitions)
+        self._close_books(partitions)
 
     def lost(self, partitions: frozenset[TopicPartition]) -> None:
         """Close the books; whatever is not committed is dropped."""
+        self._metrics.rebalances["lost"].inc()
+        self._close_books(partitions)
+
+    def _close_books(self, partitions: frozenset[TopicPartition]) -> None:
         self._undecoded = [record for record in self._undecoded if record.source not in partitions]
         for partition in partitions:
             self._ledger.revoke(partition)
             self._links.drop_pending(self._committer.forget(partition))
-        self._loop.call_soon_threadsafe(self._dispatcher.cancel, partitions)
+            self._report.gave_up(partition)
+        self._loop.call_soon_threadsafe(self.handling.cancel, partitions)
 
     def _drain(self, partitions: frozenset[TopicPartition]) -> None:
+        """Let end what runs, and take over how it ended."""
         deadline = time.monotonic() + self._config.drain_s
-        dropped: Future[int] = Future()
-        self._loop.call_soon_threadsafe(self._drop_waiting, partitions, dropped)
-        never = dropped.result(timeout=self._config.drain_s)
-        while sum(map(self._ledger.in_flight, partitions)) > never and time.monotonic() < deadline:
-            self._collect(wait_s=0.05)
+        self._loop.call_soon_threadsafe(self.handling.drop, partitions)
+        while self._running_of(partitions, deadline) and time.monotonic() < deadline:
+            self._on_turn()
+            self._collect(wait_s=_LOOK_S)
+        self._collect()
 
-    # On the handlers' loop.
-
-    def _submit_all(self, batch: Sequence[Work]) -> None:
-        for work in batch:
-            self._dispatcher.submit(work)
-
-    def _drop_waiting(self, partitions: frozenset[TopicPartition], dropped: "Future[int]") -> None:
-        dropped.set_result(self._dispatcher.drop(partitions))
-
-    async def _process(self, work: Work) -> None:
-        completion = await process(work, self._handler, self._config.retry, self._rng)
-        if completion.handled is not None:
-            # The next record of this key may start before the commit, and must see these.
-            self._links.add_pending(completion.handled.links)
-        self._completions.put(completion)
+    def _running_of(self, partitions: frozenset[TopicPartition], deadline: float) -> int:
+        asked = asyncio.run_coroutine_threadsafe(self.handling.running_of(partitions), self._loop)
+        try:
+            return asked.result(timeout=max(_LOOK_S, deadline - time.monotonic()))
+        except TimeoutError:
+            # The loop is stuck; what runs there is handled again by the next owner.
+            return 0
 
 
 def _close(part: "Table | Committer | GroupConsumer") -> None:

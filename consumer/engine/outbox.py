@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumer.broker.port import Message, Record
 from consumer.engine.deadletters import dead_letter, moment_of
 from consumer.engine.handler import Handled, Handler, Subject
-from consumer.engine.process import Completion
+from consumer.engine.work import Completion
 from consumer.exceptions import SchemaError
 from consumer.model import reasons
 from consumer.model.codec import Codec
@@ -26,14 +26,18 @@ class Topics:
     dead_letters: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A record with its result, not committed yet."""
+class Finished(NamedTuple):
+    """What is to be committed of a record: messages, and the links and the result that are among them.
+
+    ``dead`` has the stage and the reason's code of its dead letter.
+    """
 
     offset: int
-    messages: tuple[Message, ...]
-    links: tuple[Link, ...]
-    result: Result
+    messages: tuple[Message, ...] = ()
+    links: tuple[Link, ...] = ()
+    result: Result | None = None
+    dead: tuple[str, str] | None = None
+    timestamp_ms: int = 0
 
 
 def finished(
@@ -48,7 +52,7 @@ def finished(
         return _encoded(completion, handled, handler, topics, codec)
     except SchemaError as error:
         failed = Handled(Outcome.FAILED, (replace(reasons.INTERNAL_ERROR, upstream=type(error).__name__),))
-        return _encoded(replace(completion, dead_stage="encode"), failed, handler, topics, codec)
+        return _encoded(completion._replace(dead_stage="encode"), failed, handler, topics, codec)
 
 
 def _encoded(
@@ -59,19 +63,22 @@ def _encoded(
         Message(topics.sync_log, log_key(result.company_id, result.run_id), codec.encode(result)),
         *(Message(topics.links, link_key(link.key), codec.encode(link)) for link in handled.links),
     ]
+    record, dead = completion.work.record, None
     if completion.dead_stage is not None:
+        reason = handled.reasons[0]
+        dead = (completion.dead_stage, reason.code)
         messages.append(
             dead_letter(
-                completion.work.record,
+                record,
                 topic=topics.dead_letters,
                 stage=completion.dead_stage,
-                reason=handled.reasons[0],
+                reason=reason,
                 at=result.handled_at,
                 run_id=result.run_id,
                 codec=codec,
             )
         )
-    return Finished(completion.work.record.offset, tuple(messages), handled.links, result)
+    return Finished(record.offset, tuple(messages), handled.links, result, dead, record.timestamp_ms)
 
 
 def _result(completion: Completion, handled: Handled, handler: Handler[Any]) -> Result:

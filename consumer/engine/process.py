@@ -1,19 +1,14 @@
-"""Runs a handler on one piece of work and turns whatever happens into a completion."""
+"""One attempt: runs a handler on a piece of work, and tells how that ended."""
 
-import asyncio
-import random
-import time
 import traceback
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from consumer.engine.dispatcher import Work
 from consumer.engine.handler import Handled, Handler
-from consumer.engine.retry import RetryPolicy, with_retries
-from consumer.exceptions import SchemaError, Transient, UpstreamError
+from consumer.engine.work import Completion, Work
+from consumer.exceptions import Misconfigured, RateLimited, SchemaError, Transient, UpstreamError
 from consumer.model import reasons
 from consumer.model.results import Outcome
 
@@ -22,17 +17,8 @@ log = structlog.get_logger(__name__)
 
 _NAMES = {"procore": "Procore", "smartbarrel": "SmartBarrel"}
 
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A piece of work with its outcome. ``handled`` is None for a record that is no event.
-
-    With a ``dead_stage`` the record is set aside in the dead letters, as of that stage.
-    """
-
-    work: Work
-    handled: Handled | None
-    dead_stage: str | None = None
+Later = Transient | RateLimited | Misconfigured
+"""Failures that may pass."""
 
 
 def undecodable(work: Work, error: SchemaError) -> Completion:
@@ -41,46 +27,47 @@ def undecodable(work: Work, error: SchemaError) -> Completion:
     return Completion(work, Handled(Outcome.FAILED, (reason,)), dead_stage="decode")
 
 
-async def process(work: Work, handler: Handler[Any], policy: RetryPolicy, rng: random.Random) -> Completion:
-    """Call the handler, again if need be, until its outcome is known. Raises nothing but cancellation."""
+async def attempt(work: Work, handler: Handler[Any]) -> Completion | Later:
+    """Call the handler once. Raises nothing but cancellation."""
     try:
-        handled = await with_retries(
-            lambda: handler.handle(work.event),
-            policy,
-            sleep=asyncio.sleep,
-            clock=time.monotonic,
-            rng=rng,
-            on_wait=partial(_log_wait, work),
-        )
-    except Transient as error:
-        reason = replace(reasons.upstream_unavailable(_name(error)), upstream=_words(error))
-        parked = Handled(Outcome.PARKED, (reason,), links=handler.in_doubt(work.event))
-        return Completion(work, parked, dead_stage="handle")
+        handled = await handler.handle(work.event)
+    except (Transient, RateLimited, Misconfigured) as error:
+        return error
     except UpstreamError as error:
-        reason = replace(reasons.rejected(_name(error)), upstream=_words(error))
+        reason = replace(reasons.rejected(name_of(error.upstream)), upstream=words_of(error))
         return Completion(work, Handled(Outcome.FAILED, (reason,)))
     except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the others, nor lose the record
-        _log_fault(work, error)
-        reason = replace(reasons.INTERNAL_ERROR, upstream=type(error).__name__)
-        return Completion(work, Handled(Outcome.FAILED, (reason,)), dead_stage="handle")
+        return faulty(work, error)
+    return completed(work, handled)
+
+
+def at_once(work: Work, handler: Handler[Any]) -> Completion | None:
+    """The completion of work that needs no call; None if it needs one."""
+    try:
+        handled = handler.at_once(work.event)
+    except Exception as error:  # noqa: BLE001 - as above
+        return faulty(work, error)
+    return None if handled is None else completed(work, handled)
+
+
+def completed(work: Work, handled: Handled) -> Completion:
+    """The completion that a handler has given."""
     return Completion(work, handled, dead_stage="handle" if handled.outcome is Outcome.PARKED else None)
 
 
-def _log_wait(work: Work, error: Exception, wait_s: float) -> None:
-    record = work.record
-    log.warning(
-        "upstream.waiting",
-        error=str(error),
-        kind=type(error).__name__,
-        company=work.company_id,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        wait_s=round(wait_s, 2),
+def parked(work: Work, handler: Handler[Any], upstream: str, words: str, *, is_denied: bool) -> Completion:
+    """The completion of a record that is given up for now, and redriven once its company is in order."""
+    reason = reasons.access_refused if is_denied else reasons.upstream_unavailable
+    # Without an attempt of its own, nothing can have become untrue.
+    links = handler.in_doubt(work.event) if work.failures else ()
+    handled = Handled(
+        Outcome.PARKED, (replace(reason(name_of(upstream)), upstream=words or None),), links=links
     )
+    return Completion(work, handled, dead_stage="handle" if work.failures else "held")
 
 
-def _log_fault(work: Work, error: Exception) -> None:
+def faulty(work: Work, error: Exception) -> Completion:
+    """The completion of a record on which this program failed."""
     # The error's text may hold personal data; where it happened does not.
     frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-6:]]
     record = work.record
@@ -92,11 +79,15 @@ def _log_fault(work: Work, error: Exception) -> None:
         partition=record.partition,
         offset=record.offset,
     )
+    reason = replace(reasons.INTERNAL_ERROR, upstream=type(error).__name__)
+    return Completion(work, Handled(Outcome.FAILED, (reason,)), dead_stage="handle")
 
 
-def _words(error: UpstreamError) -> str:
+def words_of(error: UpstreamError) -> str:
+    """What the upstream said, else what became of the call."""
     return "; ".join(error.words) or str(error)
 
 
-def _name(error: UpstreamError) -> str:
-    return _NAMES.get(error.upstream, error.upstream)
+def name_of(upstream: str) -> str:
+    """The upstream's name as people write it."""
+    return _NAMES.get(upstream, upstream)

@@ -1,16 +1,7 @@
-"""How a handler is tried again: in place, so that the order of its key is kept."""
+"""How long until a failed attempt is made again: in place, so that the order of its key is kept."""
 
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
-
-from consumer.exceptions import Misconfigured, RateLimited, Transient
-
-
-Sleep = Callable[[float], Awaitable[None]]
-Clock = Callable[[], float]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,38 +12,11 @@ class RetryPolicy:
     longest_wait_s: float = 30.0
     deadline_s: float = 600.0
 
+    def wait_s(self, failures: int, rng: random.Random, hint_s: float = 0.0) -> float:
+        """After so many failures: exponential with full jitter, and no less than the upstream asks for."""
+        ceiling = min(self.longest_wait_s, self.first_wait_s * 2.0 ** min(failures - 1, 30))
+        return max(rng.uniform(0, ceiling), hint_s)
 
-async def with_retries(
-    attempt: Callable[[], Awaitable[T]],
-    policy: RetryPolicy,
-    *,
-    sleep: Sleep,
-    clock: Clock,
-    rng: random.Random,
-    on_wait: Callable[[Exception, float], None],
-) -> T:
-    """Try until it works, with exponential backoff, full jitter and the upstream's own hints.
-
-    Waiting for a rate limit or for credentials to be mended spends no attempt and knows no deadline: the
-    record keeps its place. Raises the last Transient when the deadline has passed, and at once whatever
-    is neither Transient, RateLimited nor Misconfigured.
-    """
-    deadline = clock() + policy.deadline_s
-    failures = 0
-    while True:
-        try:
-            return await attempt()
-        except RateLimited as error:
-            wait = error.retry_after_s + rng.uniform(0, policy.first_wait_s)
-            on_wait(error, wait)
-        except Misconfigured as error:
-            wait = rng.uniform(policy.longest_wait_s / 2, policy.longest_wait_s)
-            on_wait(error, wait)
-        except Transient as error:
-            ceiling = min(policy.longest_wait_s, policy.first_wait_s * 2.0**failures)
-            wait = max(rng.uniform(0, ceiling), error.retry_after_s or 0.0)
-            failures += 1
-            if clock() + wait > deadline:
-                raise
-            on_wait(error, wait)
-        await sleep(wait)
+    def is_over(self, since: float, now: float, wait_s: float = 0.0) -> bool:
+        """Whether the next attempt would come after the deadline of a record first tried at ``since``."""
+        return now + wait_s > since + self.deadline_s

@@ -1,16 +1,17 @@
-"""What an engine shows of itself: a snapshot that its own thread makes and any thread may read."""
+"""What an engine tells of itself, for ``/state``: a snapshot that any thread may read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """One partition that is owned now. Offsets are absolute; None means not known yet.
+    """A partition that is owned. Offsets are absolute; None means not known yet.
 
-    ``position`` is the offset after the last received record, ``frontier`` the lowest offset without a
-    result, ``committed`` the frontier that was committed last, ``end`` the partition's end as it was last
-    asked for. ``in_flight`` are records without a result, the oldest of them ``oldest_age_s`` seconds here.
+    ``position`` is the offset after the last record that was read here, ``frontier`` the lowest offset
+    without a completion, ``committed`` the frontier that was committed last, ``end`` the offset after the
+    last record that can be read. ``in_flight`` are records without a completion; the oldest of them has been
+    here for ``oldest_age_s`` seconds.
     """
 
     topic: str
@@ -26,39 +27,37 @@ class PartitionState:
 
 @dataclass(frozen=True, slots=True)
 class CompanyState:
-    """One company's work; ``company_id`` is None for records that name no company.
+    """A company that has work here, or is held.
 
-    ``breakers`` are ``closed``, ``half_open`` or ``open``, by system. ``held_since_s`` is how many seconds
-    ago the first of them opened, None while none is open; ``parking`` says that records are set aside
-    instead of waiting.
+    It has been held for ``held_since_s`` seconds, None if it is not; ``parking`` says that its records are
+    set aside instead of waiting. ``breakers`` are ``closed``, ``half_open`` or ``open``, by upstream.
     """
 
-    company_id: int | None
+    company_id: int
     waiting: int
     running: int
     held_since_s: float | None
     parking: bool
-    breakers: Mapping[str, str]
+    breakers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """An engine as it was at the end of a turn of its loop.
+    """A snapshot. ``turned_at`` is in seconds of the monotonic clock, ``committed_at`` in Unix time.
 
-    ``is_assigned`` says that it has partitions. ``is_ready`` says that it has them, or stably stands by as a
-    member of its group that needs none, and that its producer can commit. ``finished`` are results that wait
-    for their commit. ``committed_at`` is Unix time in seconds, ``turned_at`` is monotonic time in seconds.
+    ``is_assigned`` says that it has partitions; ``is_ready`` that it has them, or stands by as a member that
+    needs none, and that its producer can commit. ``finished`` are results that wait for their commit.
     """
 
     kind: str
     group: str
-    is_assigned: bool
-    is_ready: bool
-    is_paused: bool
-    is_stopping: bool
-    in_flight: int
-    finished: int
-    committed_at: float | None
-    turned_at: float
-    partitions: tuple[PartitionState, ...]
-    companies: tuple[CompanyState, ...]
+    is_assigned: bool = False
+    is_ready: bool = False
+    is_paused: bool = False
+    is_stopping: bool = False
+    in_flight: int = 0
+    finished: int = 0
+    committed_at: float | None = None
+    turned_at: float = 0.0
+    partitions: tuple[PartitionState, ...] = ()
+    companies: tuple[CompanyState, ...] = ()

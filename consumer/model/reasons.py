@@ -35,7 +35,17 @@ COMPANY_UNKNOWN = Reason("company_unknown", "The company is not set up here; the
 
 def upstream_unavailable(system: str) -> Reason:
     """The upstream gave no answer for as long as we try."""
-    return Reason("upstream_unavailable", f"{system} did not answer; the record was set aside")
+    return Reason(
+        "upstream_unavailable", f"{system} did not answer; the record was set aside and syncs later"
+    )
+
+
+def access_refused(system: str) -> Reason:
+    """The upstream refuses the company's credentials or permissions, or its app is not connected."""
+    return Reason(
+        "access_refused",
+        f"{system} refuses access to this company; the record was set aside and syncs once that is put right",
+    )
 
 
 def rejected(system: str) -> Reason:

@@ -1,5 +1,7 @@
 """The topics, what keys they have, and how they are kept."""
 
+from functools import lru_cache
+
 from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.links import LinkKey
 
@@ -23,6 +25,7 @@ def timesheet_key(event: TimesheetEvent) -> bytes:
     return f"{event.company_id}:{event.worker.id}".encode()
 
 
+@lru_cache(maxsize=1024)
 def log_key(company_id: int | None, run_id: str | None) -> bytes:
     """Key on ``sync-log``: company and run, so that a run's start and results stay together, in order."""
     return f"{company_id or ''}:{run_id or ''}".encode()

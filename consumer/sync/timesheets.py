@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.exceptions import NotFound, Rejected, Transient
+from consumer.exceptions import Misconfigured, NotFound, Rejected, Transient
 from consumer.model import reasons
 from consumer.model.events import Kind, ShiftWorker, TimesheetEvent
 from consumer.model.links import Link, LinkKey, LinkKind
@@ -49,23 +49,46 @@ class TimesheetHandler:
         name = f"{event.worker.first_name} {event.worker.last_name}"
         return Subject(event.timesheet_id, name, event.updated_at, event.run_id)
 
-    async def handle(self, event: TimesheetEvent) -> Handled:
-        """Create, update or leave the entry."""
+    def at_once(self, event: TimesheetEvent) -> Handled | None:
+        """Stale, unchanged, or not for Procore: from the links and the event's own fields alone."""
         company = self._companies.get(event.company_id)
         if company is None:
             return Handled(Outcome.PARKED, (reasons.COMPANY_UNKNOWN,))
-        key = LinkKey(event.company_id, LinkKind.TIMESHEET, event.timesheet_id)
+        key = _key(event)
         link = self._links.get(key)
         if link is not None and event.revision < link.revision:
-            handled = Handled(Outcome.STALE)
-        else:
-            handled = await self._decide(event, company, made(link))
-            handled = with_revision_noted(handled, key, link, event.revision)
+            return Handled(Outcome.STALE, detail=shift_detail(event))
+        due = shift_not_due(event, company.settings)
+        if due is not None:
+            skipped = Handled(Outcome.SKIPPED, due.reasons, detail=shift_detail(event))
+            return with_revision_noted(skipped, key, link, event.revision)
+        entry = made(link)
+        if entry is not None and entry.fingerprint == shift_fingerprint(event, self._user_of(event)):
+            again = replace(entry, revision=event.revision)
+            return Handled(Outcome.UNCHANGED, detail=shift_detail(event), links=(again,))
+        return None
+
+    async def handle(self, event: TimesheetEvent) -> Handled:
+        """Create, update or leave the entry."""
+        known = self.at_once(event)
+        if known is not None:
+            return known
+        company = self._companies[event.company_id]
+        link = self._links.get(_key(event))
+        handled = await self._decide(event, company, made(link))
+        handled = with_revision_noted(handled, _key(event), link, event.revision)
         return replace(handled, detail=shift_detail(event))
+
+    async def probe(self, company_id: int) -> None:
+        """Whether Procore answers for the company."""
+        company = self._companies.get(company_id)
+        if company is None:
+            raise Misconfigured("settings", "company", None)
+        await company.procore.probe()
 
     def in_doubt(self, event: TimesheetEvent) -> tuple[Link, ...]:
         """The entry's link, without a fingerprint."""
-        return in_doubt(self._links, LinkKey(event.company_id, LinkKind.TIMESHEET, event.timesheet_id))
+        return in_doubt(self._links, _key(event))
 
     def renew(self) -> None:
         """Read Procore's people anew: the last owner may have made contacts."""
@@ -78,13 +101,8 @@ class TimesheetHandler:
         return stated if stated is not None else self._links.user_of_worker(event.company_id, event.worker.id)
 
     async def _decide(self, event: TimesheetEvent, company: Company, link: Link | None) -> Handled:
-        due = shift_not_due(event, company.settings)
-        if due is not None:
-            return Handled(Outcome.SKIPPED, due.reasons)
         user_id = self._user_of(event)
         digest = shift_fingerprint(event, user_id)
-        if link is not None and link.fingerprint == digest:
-            return Handled(Outcome.UNCHANGED, links=(replace(link, revision=event.revision),))
         new = Link(event.company_id, LinkKind.TIMESHEET, event.timesheet_id, "", event.revision, digest)
         try:
             return await self._sync(event, company, user_id, link, new)
@@ -154,6 +172,10 @@ class TimesheetHandler:
             return False
         link = self._links.get(LinkKey(event.company_id, LinkKind.USER, str(person.user_id)))
         return link is not None and link.target_id not in {"", event.worker.id}
+
+
+def _key(event: TimesheetEvent) -> LinkKey:
+    return LinkKey(event.company_id, LinkKind.TIMESHEET, event.timesheet_id)
 
 
 def _full_name(person: Person) -> str:

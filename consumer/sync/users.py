@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.exceptions import Duplicate, NotFound
+from consumer.exceptions import Duplicate, Misconfigured, NotFound
 from consumer.model import reasons
 from consumer.model.events import Kind, UserEvent
 from consumer.model.links import Link, LinkKey, LinkKind
@@ -44,44 +44,70 @@ class UserHandler:
         name = " ".join(part for part in (event.first_name, event.last_name) if part)
         return Subject(str(event.user_id), name or "(no name)", event.asked_at, event.run_id)
 
-    async def handle(self, event: UserEvent) -> Handled:
-        """Create, update or leave the worker."""
+    def at_once(self, event: UserEvent) -> Handled | None:
+        """Stale, unchanged or not for syncing: from the links and the event's own fields alone."""
         company = self._companies.get(event.company_id)
         if company is None:
             return Handled(Outcome.PARKED, (reasons.COMPANY_UNKNOWN,))
-        key = LinkKey(event.company_id, LinkKind.USER, str(event.user_id))
+        key = _key(event)
         link = self._links.get(key)
         revision = revision_of(event.asked_at)
         if link is not None and revision < link.revision:
             return Handled(Outcome.STALE)
-        digest = user_fingerprint(event, company.settings)
         linked = made(link)
-        if linked is not None and linked.fingerprint == digest:
-            handled = Handled(Outcome.UNCHANGED, links=(replace(linked, revision=revision),))
-        else:
-            new = Link(event.company_id, LinkKind.USER, str(event.user_id), "", revision, digest)
-            handled = await _sync(event, company, linked, new)
+        if linked is not None and linked.fingerprint == user_fingerprint(event, company.settings):
+            again = replace(linked, revision=revision)
+            return Handled(Outcome.UNCHANGED, warnings=user_warnings(event), links=(again,))
+        fields = worker_fields(event, company.settings)
+        if isinstance(fields, NotDue):
+            skipped = Handled(Outcome.SKIPPED, fields.reasons)
+            return with_revision_noted(skipped, key, link, revision)
+        return None
+
+    async def handle(self, event: UserEvent) -> Handled:
+        """Create, update or leave the worker."""
+        known = self.at_once(event)
+        if known is not None:
+            return known
+        company = self._companies[event.company_id]
+        fields = worker_fields(event, company.settings)
+        if isinstance(fields, NotDue):
+            return Handled(Outcome.SKIPPED, fields.reasons)
+        link = self._links.get(_key(event))
+        new = Link(
+            event.company_id,
+            LinkKind.USER,
+            str(event.user_id),
+            "",
+            revision_of(event.asked_at),
+            user_fingerprint(event, company.settings),
+        )
+        try:
+            handled = await _apply(fields, company, made(link), new)
+        except Duplicate as error:
+            # Somebody else took the value between our look and our call, so a second look decides.
+            handled = await _after_duplicate(error, fields, company, new)
         if handled.outcome in SYNCED:
             return replace(handled, warnings=user_warnings(event))
-        return with_revision_noted(handled, key, link, revision)
+        return with_revision_noted(handled, _key(event), link, new.revision)
+
+    async def probe(self, company_id: int) -> None:
+        """Whether SmartBarrel answers for the company."""
+        company = self._companies.get(company_id)
+        if company is None:
+            raise Misconfigured("settings", "company", None)
+        await company.smartbarrel.probe()
 
     def in_doubt(self, event: UserEvent) -> tuple[Link, ...]:
         """The worker's link, without a fingerprint."""
-        return in_doubt(self._links, LinkKey(event.company_id, LinkKind.USER, str(event.user_id)))
+        return in_doubt(self._links, _key(event))
 
     def renew(self) -> None:
         """Nothing is kept of SmartBarrel."""
 
 
-async def _sync(event: UserEvent, company: Company, link: Link | None, new: Link) -> Handled:
-    fields = worker_fields(event, company.settings)
-    if isinstance(fields, NotDue):
-        return Handled(Outcome.SKIPPED, fields.reasons)
-    try:
-        return await _apply(fields, company, link, new)
-    except Duplicate as error:
-        # Somebody else took the value between our look and our call, so a second look decides.
-        return await _after_duplicate(error, fields, company, new)
+def _key(event: UserEvent) -> LinkKey:
+    return LinkKey(event.company_id, LinkKind.USER, str(event.user_id))
 
 
 async def _apply(fields: WorkerFields, company: Company, link: Link | None, new: Link) -> Handled:

@@ -6,19 +6,12 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from consumer.exceptions import Misconfigured, RateLimited, Transient, UpstreamError
 from consumer.metric_families import REGISTRY
 from consumer.metrics import OTHER
 
 
 NO_ANSWER = "none"
 CODE_CLASSES = ("2xx", "3xx", "4xx", "5xx", NO_ANSWER)
-REASONS: Mapping[type[UpstreamError], str] = {
-    Transient: "transient",
-    RateLimited: "rate_limited",
-    Misconfigured: "misconfigured",
-}
-"""The failures after which a call is made again."""
 
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "procore": {
@@ -45,7 +38,6 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Every operation that is called, with its method: an endpoint's label never holds an address."""
-UPSTREAMS = tuple(OPERATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +51,6 @@ class HttpMetrics:
     """Children of the metrics of calls, bound once; any thread may use them."""
 
     operations: Mapping[tuple[str, str], _Operation]
-    retries: Mapping[tuple[str, str], Counter]
-    rate_limit_wait: Mapping[str, Counter]
 
     @classmethod
     def on(cls, registry: CollectorRegistry) -> Self:
@@ -77,18 +67,6 @@ class HttpMetrics:
             ["system", "endpoint"],
             registry=registry,
         )
-        retries = Counter(
-            "crewsync_http_retries_total",
-            "Calls that are to be made again, by what was wrong.",
-            ["system", "reason"],
-            registry=registry,
-        )
-        wait = Counter(
-            "crewsync_rate_limit_wait_seconds_total",
-            "How long calls were told to wait by a rate limit, summed over the calls.",
-            ["system"],
-            registry=registry,
-        )
         known = {
             (system, operation): method
             for system, operations in OPERATIONS.items()
@@ -102,12 +80,6 @@ class HttpMetrics:
                 )
                 for (system, operation), method in known.items()
             },
-            retries={
-                (system, reason): retries.labels(system, reason)
-                for system in OPERATIONS
-                for reason in REASONS.values()
-            },
-            rate_limit_wait={system: wait.labels(system) for system in OPERATIONS},
         )
 
     def made(self, system: str, operation: str, status: int | None, seconds: float) -> None:
@@ -116,14 +88,6 @@ class HttpMetrics:
         code_class = NO_ANSWER if status is None else f"{status // 100}xx"
         of.requests[code_class if code_class in CODE_CLASSES else NO_ANSWER].inc()
         of.seconds.observe(seconds)
-
-    def failed(self, error: UpstreamError) -> None:
-        """A call did not do what was asked."""
-        reason = REASONS.get(type(error))
-        if reason is not None:
-            self.retries[error.upstream, reason].inc()
-        if isinstance(error, RateLimited):
-            self.rate_limit_wait[error.upstream].inc(error.retry_after_s)
 
 
 CALLS = HttpMetrics.on(REGISTRY)

@@ -87,7 +87,7 @@ async def send(
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Make one call. Raises an UpstreamError whose text has neither address, headers nor personal data."""
-    started = time.perf_counter()
+    began = time.perf_counter()
     try:
         response = await client.request(
             method,
@@ -97,14 +97,12 @@ async def send(
             headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
         )
     except httpx.RequestError as error:
-        CALLS.made(upstream, operation, None, time.perf_counter() - started)
-        failure: UpstreamError | None = Transient(upstream, operation, None, (type(error).__name__,))
-    else:
-        CALLS.made(upstream, operation, response.status_code, time.perf_counter() - started)
-        failure = classify(upstream, operation, response, time.time())
+        CALLS.made(upstream, operation, None, time.perf_counter() - began)
+        raise Transient(upstream, operation, None, (type(error).__name__,)) from None
+    CALLS.made(upstream, operation, response.status_code, time.perf_counter() - began)
+    failure = classify(upstream, operation, response, time.time())
     if failure is not None:
-        CALLS.failed(failure)
-        raise failure from None
+        raise failure
     return response
 
 

@@ -161,6 +161,15 @@ class Procore:
         inactive = [replace(person(item), is_active=False) async for _, page in pages for item in page]
         return [*active, *inactive]
 
+    async def probe(self) -> None:
+        """Ask for one person. Raises Misconfigured also if the company is not there, or hidden."""
+        path = f"/rest/v1.0/companies/{self.company_id}/people"
+        params = (("page", "1"), ("per_page", "1"))
+        try:
+            await self._send("listCompanyPeople", "GET", path, params=params)
+        except NotFound as error:
+            raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
+
     async def create_contact(
         self, *, first_name: str, last_name: str, employee_id: str | None, origin_id: str
     ) -> Person:

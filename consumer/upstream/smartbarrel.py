@@ -65,6 +65,11 @@ class SmartBarrel:
         pages = self._pages("listWorkers", "workers", tuple(filters.items()))
         return [worker(item) async for page in pages for item in page]
 
+    async def probe(self) -> None:
+        """Ask for a worker whom nobody is."""
+        params = (("external_id", "procore:0"), ("page", "1"), ("per_page", "1"))
+        await self._call("listWorkers", "GET", "workers", params=params)
+
     async def worker(self, worker_id: str) -> Worker:
         """One worker. Raises NotFound."""
         return worker(await self._call("getWorker", "GET", f"workers/{worker_id}"))

@@ -397,15 +397,19 @@ def test_while_credentials_are_wrong_nothing_is_set_aside_and_others_go_on(stage
     """Never is a topic drained into the dead letters because a token expired."""
     mended: list[bool] = []
 
-    async def act(event: UserEvent) -> Handled:
-        if event.company_id == 1 and not mended:
+    async def health(company_id: int) -> None:
+        if company_id == 1 and not mended:
             raise Misconfigured("procore", "createAccessToken", 401)
+
+    async def act(event: UserEvent) -> Handled:
+        await health(event.company_id)
         return await create(event)
 
     stage.publish(*(user(number, company_id=1 + number % 2) for number in range(10)))
-    running = stage.engine(Script(act))
+    running = stage.engine(Script(act, health=health))
     found = stage.wait_for_results(5)
-    until(lambda: len(running.handler.calls) > 30, "for the wrong ones to be tried again")
+    until(lambda: len(running.handler.probes) > 10, "for the company to be probed again and again")
+    assert sum(number % 2 == 0 for number, _ in running.handler.calls) <= 5, "no record is tried again"
     assert set(found) == {(0, offset) for offset in (1, 3, 5, 7, 9)}
     assert stage.outcomes() == found
     assert stage.read(TOPICS.dead_letters) == []

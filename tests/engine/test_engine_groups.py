@@ -184,8 +184,10 @@ def test_a_stop_lets_end_what_runs_and_starts_nothing_that_waits(narrow: Stage) 
     narrow.publish(user(1), user(2), user(2, moment=1), user(3))
     until(lambda: sorted(gate.waiting) == [1, 2])
     running.ask_to_stop()
-    waiting = running.engine._dispatcher._waiting
-    until(lambda: not any(waiting.values()), "for the engine to let go of what waits")
+    until(
+        lambda: [one.waiting for one in running.engine.state().companies] == [0],
+        "for the engine to let go of what waits",
+    )
     gate.let_all()
     running.join()
     assert running.error is None

@@ -16,10 +16,12 @@ from typing import Any, Self
 
 from consumer.broker.connect import connect
 from consumer.broker.port import Broker, Message, Position, Record, TopicPartition, TopicSpec
+from consumer.engine.breaker import BreakerPolicy
+from consumer.engine.config import EngineConfig
 from consumer.engine.dispatcher import Limits
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.engine.loop import Engine, EngineConfig
+from consumer.engine.loop import Engine
 from consumer.engine.outbox import Topics
 from consumer.engine.retry import RetryPolicy
 from consumer.model.codec import Codec
@@ -99,6 +101,14 @@ class Gate:
             self._events.setdefault(number, asyncio.Event()).set()
 
 
+def _nothing(_: UserEvent) -> Handled | None:
+    return None
+
+
+async def _healthy(_: int) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Script:
     """A handler that does what ``act`` says, and notes whom it was called for."""
@@ -107,12 +117,24 @@ class Script:
     kind: Kind = Kind.USERS
     calls: list[tuple[int, int]] = field(default_factory=list)
     renewals: int = 0
+    settle: Callable[[UserEvent], Handled | None] = _nothing
+    health: Callable[[int], Awaitable[None]] = _healthy
+    probes: list[int] = field(default_factory=list)
 
     def subject(self, event: UserEvent) -> Subject:
         """The user."""
         return Subject(
             str(event.user_id), f"{event.first_name} {event.last_name}", event.asked_at, event.run_id
         )
+
+    def at_once(self, event: UserEvent) -> Handled | None:
+        """Everything takes a call, unless ``settle`` says otherwise."""
+        return self.settle(event)
+
+    async def probe(self, company_id: int) -> None:
+        """As ``health`` says."""
+        self.probes.append(company_id)
+        await self.health(company_id)
 
     async def handle(self, event: UserEvent) -> Handled:
         """Act, after a note of the user and the moment."""
@@ -173,15 +195,17 @@ class Running:
 class Stage:
     """The broker with its topics, the handlers' loop, and the engines that a test starts."""
 
-    def __init__(self, path: Path, partitions: int = 1) -> None:
-        self.broker: Broker = connect(f"embedded:{path}")
+    def __init__(self, url: str, partitions: int = 1, topics: Topics = TOPICS, group: str = GROUP) -> None:
+        self.broker: Broker = connect(url)
         self.codec = Codec()
+        self.topics = topics
+        self.group = group
         self.broker.ensure_topics(
             [
-                TopicSpec(TOPICS.events, partitions),
-                TopicSpec(TOPICS.sync_log, 2),
-                TopicSpec(TOPICS.links, 2, compacted=True),
-                TopicSpec(TOPICS.dead_letters, 1),
+                TopicSpec(topics.events, partitions),
+                TopicSpec(topics.sync_log, 2),
+                TopicSpec(topics.links, 2, compacted=True),
+                TopicSpec(topics.dead_letters, 1),
             ]
         )
         self.loop = asyncio.new_event_loop()
@@ -204,13 +228,16 @@ class Stage:
         options = {
             "limits": Limits(in_flight=1000, per_company=1000),
             "retry": RetryPolicy(first_wait_s=0.002, longest_wait_s=0.01, deadline_s=0.05),
+            "breaker": BreakerPolicy(failures=1000, first_wait_s=0.005, longest_wait_s=0.02),
             "commit_every_s": 0.01,
             "poll_idle_s": 0.02,
             "poll_busy_s": 0.005,
             **options,
         }
-        config = EngineConfig(group=GROUP, topics=TOPICS, transactional_id=name, **options)
-        links, script = Links(), handler or Script()
+        config = EngineConfig(
+            group=self.group, topics=self.topics, transactional_id=f"{self.group}-{name}", **options
+        )
+        links, script = Links(codec or self.codec), handler or Script()
         engine = Engine(
             broker or self.broker,
             codec or self.codec,
@@ -233,7 +260,10 @@ class Stage:
     def publish(self, *events: UserEvent, partition: int | None = None) -> None:
         """Write events as a source does."""
         self.write(
-            *(Message(TOPICS.events, user_key(e), self.codec.encode(e), partition=partition) for e in events)
+            *(
+                Message(self.topics.events, user_key(e), self.codec.encode(e), partition=partition)
+                for e in events
+            )
         )
 
     def write(self, *messages: Message) -> None:
@@ -260,13 +290,13 @@ class Stage:
 
     def results(self) -> list[Result]:
         """The results on the log."""
-        return [self.codec.decode(record.value or b"", Result) for record in self.read(TOPICS.sync_log)]
+        return [self.codec.decode(record.value or b"", Result) for record in self.read(self.topics.sync_log)]
 
     def links(self) -> dict[str, Link]:
         """The newest links on their topic."""
         return {
             (record.key or b"").decode(): self.codec.decode(record.value or b"", Link)
-            for record in self.read(TOPICS.links)
+            for record in self.read(self.topics.links)
         }
 
     def outcomes(self) -> dict[tuple[int, int], Outcome]:
@@ -279,8 +309,8 @@ class Stage:
 
     def committed(self, partition: int = 0) -> Position | None:
         """What the group has committed."""
-        consumer = self.broker.consumer(GROUP, [TOPICS.events])
-        return consumer.committed(TopicPartition(TOPICS.events, partition))
+        consumer = self.broker.consumer(self.group, [self.topics.events])
+        return consumer.committed(TopicPartition(self.topics.events, partition))
 
     def wait_for_results(self, count: int) -> dict[tuple[int, int], Outcome]:
         """Wait until so many events have their result."""
@@ -303,7 +333,7 @@ class Stage:
 @contextmanager
 def a_stage(path: Path, partitions: int = 1) -> Iterator[Stage]:
     """A stage that is cleared when the test ends."""
-    made = Stage(path / "broker.db", partitions)
+    made = Stage(f"embedded:{path / 'broker.db'}", partitions)
     try:
         yield made
     finally:

@@ -1,12 +1,15 @@
 """The ledger keeps its promises against a naive model that remembers everything."""
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from consumer.broker.port import Position, TopicPartition
-from consumer.engine.ledger import METADATA_LIMIT, Ledger, decode_runs, encode_runs
+from consumer.engine.ledger import TIGHT_RUNS, WINDOW, Arrival, Ledger
+from consumer.engine.runs import METADATA_LIMIT, decode_runs, encode_runs
 
 
 TP = TopicPartition("events", 0)
@@ -111,6 +114,86 @@ def test_a_commit_waits_rather_than_forget_what_the_last_owner_completed() -> No
         offset for offset in range(3_000) if after.track(TP, offset) and offset in range(2_001, 3_000, 2)
     ]
     assert repeated == []
+
+
+def test_gaps_part_no_run_in_two() -> None:
+    """As on a topic that is written with one record a transaction, where every second offset is a marker."""
+    ledger = Ledger()
+    epoch = ledger.assign(TP, None)
+    for offset in range(0, 20_000, 2):
+        ledger.track(TP, offset)
+    for offset in range(2, 20_000, 2):
+        ledger.complete(TP, epoch, offset)
+    committable = ledger.committable(TP)
+    assert committable is not None
+    assert decode_runs(0, committable.position.metadata) == [(2, 19_999)]
+    assert ledger.gap(TP) == 19_999
+    assert ledger.complete(TP, epoch, 0)
+    assert (ledger.frontier(TP), ledger.gap(TP), ledger.in_flight(TP)) == (19_999, 0, 0)
+
+
+def test_the_record_at_the_frontier_and_the_bytes_in_flight_are_known() -> None:
+    ledger = Ledger()
+    epoch = ledger.assign(TP, None)
+    for offset in range(3):
+        ledger.track(TP, offset, Arrival(size=100 + offset, at=float(offset), timestamp_ms=offset))
+    assert ledger.bytes() == 303
+    ledger.complete(TP, epoch, 0)
+    ledger.complete(TP, epoch, 2)
+    assert ledger.oldest(TP) == Arrival(101, 1.0, 1)
+    assert ledger.bytes() == 101
+    ledger.complete(TP, epoch, 1)
+    assert ledger.oldest(TP) is None
+    ledger.revoke(TP)
+    assert ledger.bytes() == 0
+
+
+@given(st.integers(), st.integers(1, 300), st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_whoever_stays_below_the_horizon_never_has_results_that_do_not_fit(
+    seed: int, in_flight: int, step: int
+) -> None:
+    """The worst order there is, every second or third record first, and restarts in between."""
+    rng = Random(seed)
+    ledger = Ledger()
+    epoch = ledger.assign(TP, None)
+    waiting: list[int] = []
+    running: set[int] = set()
+    for turn in range(60):
+        if turn % 20 == 19:
+            left, ledger = ledger.committable(TP), Ledger()
+            assert left is not None
+            epoch = ledger.assign(TP, left.position)
+            waiting, running = [], set()
+        end = ledger.position(TP) + 300
+        waiting += [offset for offset in range(ledger.position(TP), end) if ledger.track(TP, offset)]
+        horizon = ledger.horizon(TP)
+        near = [offset for offset in waiting if horizon is None or offset < horizon]
+        # The record at the frontier is always among those that may start.
+        begun = {*near[:1], *near[1::step]} if len(running) < in_flight else set()
+        running |= set(sorted(begun)[: in_flight - len(running)])
+        waiting = [offset for offset in waiting if offset not in running]
+        for offset in rng.sample(sorted(running), rng.randint(0, len(running))):
+            running.discard(offset)
+            assert ledger.complete(TP, epoch, offset)
+        committable = ledger.committable(TP)
+        assert committable is not None
+        assert committable.limit == ledger.position(TP), "everything fits"
+
+
+def test_with_few_runs_there_is_no_horizon_and_with_many_it_is_near_the_frontier() -> None:
+    ledger = Ledger()
+    epoch = ledger.assign(TP, None)
+    for offset in range(10_000):
+        ledger.track(TP, offset)
+    for number in range(TIGHT_RUNS):
+        ledger.complete(TP, epoch, 2 * number + 1)
+    assert ledger.horizon(TP) is None
+    ledger.complete(TP, epoch, 2 * TIGHT_RUNS + 1)
+    assert ledger.horizon(TP) == WINDOW
+    for number in range(5):
+        ledger.complete(TP, epoch, 2 * number)
+    assert ledger.horizon(TP) is None
 
 
 @given(st.integers(0, 2**62), st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 5000)), max_size=50))

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.engine.links import Links
+from consumer.model.codec import Codec
 from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.topics import link_key
 
 
+CODEC = Codec()
 COMPANY = 4281001
 KEY = LinkKey(COMPANY, LinkKind.USER, "1")
 FIRST = Link(COMPANY, LinkKind.USER, "1", "w1", 1, "f1")
@@ -17,11 +19,11 @@ SECOND = replace(FIRST, target_id="w2", revision=2)
 
 
 def commit(links: Links, link: Link) -> None:
-    links.apply(link_key(link.key), link)
+    links.apply(link_key(link.key), CODEC.encode(link))
 
 
 def test_a_link_is_known_from_the_moment_it_is_made() -> None:
-    links = Links()
+    links = Links(CODEC)
     assert links.get(KEY) is None
     links.add_pending([FIRST])
     assert links.get(KEY) == FIRST
@@ -32,7 +34,7 @@ def test_a_link_is_known_from_the_moment_it_is_made() -> None:
 
 
 def test_a_commit_of_an_older_link_does_not_hide_a_newer_one_that_waits_for_its_own() -> None:
-    links = Links()
+    links = Links(CODEC)
     links.add_pending([FIRST])
     links.add_pending([SECOND])
     commit(links, FIRST)
@@ -42,7 +44,7 @@ def test_a_commit_of_an_older_link_does_not_hide_a_newer_one_that_waits_for_its_
 
 
 def test_what_will_never_be_committed_uncovers_what_is() -> None:
-    links = Links()
+    links = Links(CODEC)
     commit(links, FIRST)
     links.add_pending([SECOND])
     links.drop_pending([SECOND])
@@ -50,7 +52,7 @@ def test_what_will_never_be_committed_uncovers_what_is() -> None:
 
 
 def test_dropping_an_older_link_leaves_the_newer() -> None:
-    links = Links()
+    links = Links(CODEC)
     links.add_pending([FIRST])
     links.add_pending([SECOND])
     links.drop_pending([FIRST])
@@ -58,7 +60,7 @@ def test_dropping_an_older_link_leaves_the_newer() -> None:
 
 
 def test_a_deleted_link_is_not_known_any_more() -> None:
-    links = Links()
+    links = Links(CODEC)
     commit(links, FIRST)
     links.apply(link_key(KEY), None)
     assert links.get(KEY) is None
@@ -68,7 +70,7 @@ def test_a_deleted_link_is_not_known_any_more() -> None:
 
 
 def test_a_worker_leads_back_to_the_user_who_is_linked_to_them_now() -> None:
-    links = Links()
+    links = Links(CODEC)
     assert links.user_of_worker(COMPANY, "w1") is None
     links.add_pending([FIRST])
     assert links.user_of_worker(COMPANY, "w1") == 1
@@ -80,7 +82,7 @@ def test_a_worker_leads_back_to_the_user_who_is_linked_to_them_now() -> None:
 
 
 def test_a_worker_whose_new_link_was_dropped_belongs_to_their_user_again() -> None:
-    links = Links()
+    links = Links(CODEC)
     commit(links, FIRST)
     links.add_pending([SECOND])
     links.drop_pending([SECOND])
@@ -89,13 +91,13 @@ def test_a_worker_whose_new_link_was_dropped_belongs_to_their_user_again() -> No
 
 
 def test_a_note_without_a_target_makes_nobody_anybodys_worker() -> None:
-    links = Links()
+    links = Links(CODEC)
     links.add_pending([replace(FIRST, target_id="")])
     assert links.user_of_worker(COMPANY, "") is None
 
 
 def test_links_of_other_kinds_make_nobody_a_user() -> None:
-    links = Links()
+    links = Links(CODEC)
     links.add_pending([replace(FIRST, kind=LinkKind.CONTACT)])
     assert links.user_of_worker(COMPANY, "w1") is None
 
@@ -113,7 +115,7 @@ def test_the_last_link_that_was_made_and_not_dropped_is_known_else_the_last_comm
     steps: list[tuple[str, int, int]],
 ) -> None:
     """As the engine does it: links of a key are made in order, and committed in order or dropped together."""
-    links = Links()
+    links = Links(CODEC)
     waiting: dict[int, list[Link]] = {}
     committed: dict[int, Link] = {}
     revision = 0

@@ -10,6 +10,7 @@ import pytest
 
 from consumer.engine.handler import Handled
 from consumer.engine.links import Links
+from consumer.model.codec import Codec
 from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.links import Link
 from consumer.model.settings import CompanySettings
@@ -26,7 +27,7 @@ class Office:
 
     site: Site
     settings: CompanySettings
-    links: Links = field(default_factory=Links)
+    links: Links = field(default_factory=lambda: Links(Codec()))
     company: Company = field(init=False)
     users: UserHandler = field(init=False)
     timesheets: TimesheetHandler = field(init=False)
@@ -38,7 +39,7 @@ class Office:
     def restart(self, *, lose_links: bool = False) -> None:
         """As after a crash: nothing in memory but, unless they were not committed, the links."""
         if lose_links:
-            self.links = Links()
+            self.links = Links(Codec())
         self.company = company(self.settings, "Granite Ridge", self.site.procore, self.site.smartbarrel)
         companies = {COMPANY: self.company}
         self.users = UserHandler(companies, self.links)

@@ -1,0 +1,289 @@
+"""Publishes parked records again once their company can be worked for.
+
+A member of a group that reads the dead letters, in a thread of its own. What was parked only because an
+upstream or a company's set-up was not in order goes back to the topic it came from, in order per key, in one
+transaction with the group's positions: each letter goes back once. What must be looked at by a person stays.
+The contents of letters that wait are not kept in memory, only where they are.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.broker.port import Broker, GroupConsumer, Record, TopicPartition
+from consumer.engine.commit import Committer
+from consumer.engine.deadletters import letter_of, redriven
+from consumer.engine.ledger import Ledger
+from consumer.engine.outbox import Finished
+from consumer.exceptions import BrokerError, CrewsyncError, SchemaError
+from consumer.metrics import EngineMetrics
+from consumer.model import reasons
+from consumer.model.codec import Codec
+from consumer.model.deadletters import DeadLetter
+from consumer.model.registry import SchemaRegistryError
+
+
+log = structlog.get_logger(__name__)
+
+_PASSING = frozenset(
+    {
+        reasons.upstream_unavailable("").code,
+        reasons.access_refused("").code,
+        reasons.COMPANY_UNKNOWN.code,
+    }
+)
+"""Reasons that may have passed."""
+_POLL_S = 0.5
+_READ_S = 30.0
+_REGISTRY_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveConfig:
+    """Names and limits. ``first_wait_s`` doubles with each time that a record was set aside again.
+
+    After ``most_times`` a record is left for a person. With ``most_waiting`` letters that wait, no further
+    ones are read. A transaction has ``batch`` letters at most.
+    """
+
+    group: str
+    dead_letters: str
+    events: str
+    transactional_id: str
+    instance_id: str | None = None
+    first_wait_s: float = 30.0
+    longest_wait_s: float = 3600.0
+    most_times: int = 10
+    most_waiting: int = 200_000
+    batch: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    partition: TopicPartition
+    epoch: int
+    offset: int
+    due: float
+
+
+class Redriver:
+    """Redrives the dead letters of one events topic.
+
+    ``is_clear`` tells whether a company's records can be handled now; it may make a call.
+    """
+
+    def __init__(  # noqa: PLR0917 - made in two places
+        self,
+        broker: Broker,
+        codec: Codec,
+        config: RedriveConfig,
+        is_clear: Callable[[int], bool],
+        metrics: EngineMetrics,
+        on_turn: Callable[[], None] = lambda: None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._broker = broker
+        self._codec = codec
+        self._config = config
+        self._is_clear = is_clear
+        self._metrics = metrics
+        self._on_turn = on_turn
+        self._wall = wall
+        self._ledger = Ledger()
+        self._waiting: dict[int, list[_Waiting]] = {}
+        self._paused = False
+        self._has_more = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set. Raises BrokerError if it cannot go on."""
+        config = self._config
+        self._committer = Committer(
+            self._broker, self._ledger, config.transactional_id, lambda _: None, self._metrics
+        )
+        try:
+            self._consumer = self._broker.consumer(
+                config.group, [config.dead_letters], self, config.instance_id
+            )
+            try:
+                while not stop.is_set():
+                    self._turn(stop)
+            finally:
+                _closed(self._consumer)
+        finally:
+            _closed(self._committer)
+
+    def _turn(self, stop: threading.Event) -> None:
+        self._on_turn()
+        for record in self._consumer.poll(0.0 if self._has_more else _POLL_S):
+            self._take(record, stop)
+        self._has_more = False
+        for company_id in list(self._waiting):
+            if stop.is_set():
+                break
+            self._redrive(company_id)
+        if self._committer.waiting():
+            self._committer.commit(self._consumer)
+        waiting = sum(map(len, self._waiting.values()))
+        self._metrics.parked_waiting.set(waiting)
+        self._hold_back(waiting)
+
+    def _take(self, record: Record, stop: threading.Event) -> None:
+        """Note a letter that is to be redriven; the others are somebody else's."""
+        partition = record.source
+        epoch = self._ledger.epoch(partition)
+        if epoch is None or not self._ledger.track(partition, record.offset):
+            return
+        try:
+            letter = self._letter(record, stop)
+        except SchemaRegistryError:
+            # Stopped while nobody can tell what it is: the next owner reads it again.
+            return
+        if letter is None or letter.company_id is None:
+            self._end(_Waiting(partition, epoch, record.offset, 0.0), ())
+            return
+        wait = min(
+            self._config.longest_wait_s, self._config.first_wait_s * 2.0 ** min(letter.redrive_count, 30)
+        )
+        waiting = _Waiting(partition, epoch, record.offset, letter.failed_at.timestamp() + wait)
+        self._waiting.setdefault(letter.company_id, []).append(waiting)
+
+    def _letter(self, record: Record, stop: threading.Event) -> DeadLetter | None:
+        """The letter's story, if it is one to be redriven here."""
+        try:
+            letter = self._told(record, stop)
+        except (SchemaError, SchemaRegistryError) as error:
+            if isinstance(error, SchemaRegistryError) and error.retriable:
+                raise
+            log.warning(
+                "dead_letter.unreadable", partition=record.partition, offset=record.offset, error=str(error)
+            )
+            return None
+        if letter.source_topic != self._config.events or letter.reason_code not in _PASSING:
+            return None
+        if letter.redrive_count >= self._config.most_times:
+            log.error(
+                "dead_letter.left",
+                company=letter.company_id,
+                partition=record.partition,
+                offset=record.offset,
+                times=letter.redrive_count,
+            )
+            return None
+        return letter
+
+    def _told(self, record: Record, stop: threading.Event) -> DeadLetter:
+        """The letter's story, once the schema registry tells how to read it."""
+        while True:
+            try:
+                return letter_of(record, self._codec)
+            except SchemaRegistryError as error:
+                if not error.retriable or stop.wait(_REGISTRY_PAUSE_S):
+                    raise
+                self._on_turn()
+
+    def _redrive(self, company_id: int) -> None:
+        """Publish what is due of a company again, as much as fits into one transaction."""
+        now = self._wall()
+        waiting_here = self._waiting[company_id]
+        due = [waiting for waiting in waiting_here if waiting.due <= now]
+        self._has_more = self._has_more or len(due) > self._config.batch
+        due = due[: self._config.batch]
+        if not due or not self._clear(company_id):
+            return
+        try:
+            records = self._read(due)
+        except BrokerError as error:
+            log.warning("redrive.unread", company=company_id, error=str(error))
+            return
+        gone = set(due)
+        if left := [waiting for waiting in waiting_here if waiting not in gone]:
+            self._waiting[company_id] = left
+        else:
+            del self._waiting[company_id]
+        for waiting in due:
+            record = records.get((waiting.partition, waiting.offset))
+            if record is None:
+                log.error("dead_letter.gone", company=company_id, offset=waiting.offset)
+                self._end(waiting, ())
+                continue
+            self._end(waiting, (record,))
+        log.info("dead_letters.redriven", company=company_id, records=len(due))
+
+    def _clear(self, company_id: int) -> bool:
+        try:
+            return self._is_clear(company_id)
+        except (CrewsyncError, RuntimeError, TimeoutError) as error:
+            log.warning("redrive.unclear", company=company_id, kind=type(error).__name__)
+            return False
+
+    def _end(self, waiting: _Waiting, records: Iterable[Record]) -> None:
+        if not self._ledger.complete(waiting.partition, waiting.epoch, waiting.offset):
+            return
+        messages = tuple(redriven(record, letter_of(record, self._codec)) for record in records)
+        self._committer.add(waiting.partition, Finished(waiting.offset, messages))
+        self._metrics.redriven.inc(len(messages))
+
+    def _read(self, due: Sequence[_Waiting]) -> dict[tuple[TopicPartition, int], Record]:
+        """The letters themselves, read again."""
+        wanted: dict[TopicPartition, set[int]] = {}
+        for waiting in due:
+            wanted.setdefault(waiting.partition, set()).add(waiting.offset)
+        found: dict[tuple[TopicPartition, int], Record] = {}
+        reader = self._broker.reader(list(wanted))
+        try:
+            for partition, offsets in wanted.items():
+                reader.seek(partition, min(offsets))
+            deadline = time.monotonic() + _READ_S
+            while any(reader.position(partition) <= max(offsets) for partition, offsets in wanted.items()):
+                if time.monotonic() > deadline:
+                    raise BrokerError("reading the dead letters again took too long")
+                self._on_turn()
+                for record in reader.poll(_POLL_S):
+                    if record.offset in wanted[record.source]:
+                        found[record.source, record.offset] = record
+        finally:
+            reader.close()
+        return found
+
+    def _hold_back(self, waiting: int) -> None:
+        is_full = waiting >= self._config.most_waiting
+        if is_full != self._paused:
+            self._paused = is_full
+            (self._consumer.pause if is_full else self._consumer.resume)(self._consumer.assignment())
+
+    # Changes of ownership: called from inside poll and close.
+
+    def assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        """Go on where the last owner left off."""
+        for partition in sorted(partitions):
+            self._ledger.assign(partition, self._consumer.committed(partition))
+        if self._paused:
+            self._consumer.pause(partitions)
+
+    def revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """Commit what was published again, and forget the rest."""
+        if self._committer.waiting():
+            self._committer.commit(self._consumer)
+        self.lost(partitions)
+
+    def lost(self, partitions: frozenset[TopicPartition]) -> None:
+        """Forget it all."""
+        for partition in partitions:
+            self._ledger.revoke(partition)
+            self._committer.forget(partition)
+        for company_id, queue in list(self._waiting.items()):
+            kept = [waiting for waiting in queue if waiting.partition not in partitions]
+            if kept:
+                self._waiting[company_id] = kept
+            else:
+                del self._waiting[company_id]
+
+
+def _closed(part: GroupConsumer | Committer) -> None:
+    try:
+        part.close()
+    except BrokerError as error:
+        log.warning("close.failed", error=str(error))

@@ -1,0 +1,265 @@
+"""Companies that cannot be worked for are held, parked and redriven; the others do not notice."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from consumer.broker.port import Message
+from consumer.engine.breaker import BreakerPolicy
+from consumer.engine.clock import Clock
+from consumer.engine.deadletters import REDRIVEN_HEADER
+from consumer.engine.handler import Handled
+from consumer.engine.redrive import RedriveConfig, Redriver
+from consumer.engine.retry import RetryPolicy
+from consumer.exceptions import BrokerError, Misconfigured, RateLimited, Transient
+from consumer.model import reasons
+from consumer.model.events import UserEvent
+from consumer.model.results import Outcome
+from consumer.model.topics import user_key
+from tests.engine.test_engine_stage import GROUP, TOPICS, Running, Script, Stage, a_stage, create, until, user
+
+
+HOUR = Clock(pace=1200.0)
+"""Lets an hour pass in three seconds."""
+BROKEN, FINE = 1, 2
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with a_stage(tmp_path, 4) as made:
+        yield made
+
+
+@dataclass
+class Upstream:
+    """Answers for each company as a test says; ``broken`` has what is raised for whom."""
+
+    broken: dict[int, Exception] = field(default_factory=dict)
+    handled: list[tuple[int, int]] = field(default_factory=list)
+
+    async def health(self, company_id: int) -> None:
+        """Raise what is wrong with the company."""
+        if company_id in self.broken:
+            raise self.broken[company_id]
+
+    async def act(self, event: UserEvent) -> Handled:
+        """Create, if the company is not broken."""
+        await asyncio.sleep(0)
+        await self.health(event.company_id)
+        self.handled.append((event.company_id, event.user_id))
+        return await create(event)
+
+    def script(self) -> Script:
+        """The handler."""
+        return Script(self.act, health=self.health)
+
+
+@contextmanager
+def redriving(stage: Stage, running: Running, **options: float) -> Iterator[Redriver]:
+    """A redriver beside the engine."""
+    config = RedriveConfig(
+        group=f"{GROUP}-redrive",
+        dead_letters=TOPICS.dead_letters,
+        events=TOPICS.events,
+        transactional_id="redrive",
+        **{"first_wait_s": 0.0, **options},  # type: ignore[arg-type]
+    )
+    redriver = Redriver(stage.broker, stage.codec, config, running.engine.is_clear, running.engine.metrics)
+    stop, errors = threading.Event(), []
+
+    def run() -> None:
+        try:
+            redriver.run(stop)
+        except BrokerError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield redriver
+    stop.set()
+    thread.join(20.0)
+    assert not thread.is_alive()
+    assert errors == []
+
+
+def denied() -> Misconfigured:
+    return Misconfigured("procore", "createAccessToken", 401, ("The token is revoked.",))
+
+
+def both(count: int) -> list[UserEvent]:
+    """Events of both companies by turns; three for each user, one after the other."""
+    return [
+        user(number, moment=moment, company_id=company)
+        for moment in range(3)
+        for number in range(count)
+        for company in (BROKEN, FINE)
+    ]
+
+
+def test_an_hour_without_access_loses_nothing_keeps_the_order_and_stops_nobody_else(stage: Stage) -> None:
+    """Held at first, parked after ten minutes, redriven after the hour; the others are done long before."""
+    upstream = Upstream({BROKEN: denied()})
+    running = stage.engine(upstream.script(), clock=HOUR, hold_s=600.0, breaker=BreakerPolicy())
+    stage.publish(*both(20))
+    with redriving(stage, running):
+        until(lambda: Counter(company for company, _ in upstream.handled)[FINE] == 60)
+        began = HOUR.now()
+        until(lambda: len(stage.read(TOPICS.dead_letters)) == 60, "for the held ones to be parked")
+        stage.publish(*(user(100 + number, company_id=BROKEN) for number in range(5)))
+        until(lambda: len(stage.read(TOPICS.dead_letters)) == 65, "for the later ones to be parked at once")
+        until(lambda: HOUR.now() > began + 3600.0)
+        assert not [one for one in upstream.handled if one[0] == BROKEN]
+        upstream.broken.clear()
+        until(lambda: len(upstream.handled) == 125, "for everything to be applied")
+        found = stage.wait_for_results(125 + 65)
+    running.stop()
+    assert Counter(found.values()) == {Outcome.CREATED: 125, Outcome.PARKED: 65}
+    for number in range(20):
+        moments = [call[1] for call in running.handler.calls if call[0] == number]
+        assert moments[-3:] == [0, 1, 2], "in order, also after the redrive"
+    redriven = [record for record in stage.read(TOPICS.events) if dict(record.headers).get(REDRIVEN_HEADER)]
+    assert len(redriven) == 65, "each once"
+    assert {dict(record.headers)[REDRIVEN_HEADER] for record in redriven} == {b"1"}
+
+
+def test_a_held_company_takes_no_place_among_those_that_run(stage: Stage) -> None:
+    upstream = Upstream({BROKEN: denied()})
+    running = stage.engine(upstream.script())
+    stage.publish(*(user(number, company_id=BROKEN) for number in range(50)))
+    until(lambda: len(running.handler.probes) > 3)
+    (company,) = running.engine.state().companies
+    assert (company.running, company.waiting) == (0, 50)
+    assert company.held_since_s is not None
+    assert company.breakers["procore"] in {"open", "half_open"}
+    upstream.broken.clear()
+    stage.wait_for_results(50)
+    (company,) = running.engine.state().companies
+    assert (company.waiting, company.held_since_s, company.breakers) == (0, None, {"procore": "closed"})
+    running.stop()
+
+
+def test_an_upstream_that_is_down_is_left_alone_but_for_probes_and_all_is_applied_when_it_is_back(
+    stage: Stage,
+) -> None:
+    upstream = Upstream({BROKEN: Transient("procore", "createTimecardEntry", 503)})
+    policy = BreakerPolicy(failures=5, first_wait_s=0.005, longest_wait_s=0.02)
+    retry = RetryPolicy(first_wait_s=0.002, longest_wait_s=0.01, deadline_s=60.0)
+    running = stage.engine(upstream.script(), breaker=policy, retry=retry)
+    stage.publish(*(user(number, company_id=BROKEN) for number in range(40)))
+    until(lambda: len(running.handler.probes) > 20)
+    tried = len(running.handler.calls)
+    until(lambda: len(running.handler.probes) > 40)
+    assert len(running.handler.calls) == tried, "while it is open, no record is tried"
+    upstream.broken.clear()
+    found = stage.wait_for_results(40)
+    running.stop()
+    assert set(found.values()) == {Outcome.CREATED}
+
+
+def test_one_record_that_is_refused_access_in_a_company_in_order_holds_only_itself(stage: Stage) -> None:
+    """As with one project that the app may not see: after its deadline it is parked with the reason."""
+    upstream = Upstream()
+
+    async def act(event: UserEvent) -> Handled:
+        if event.user_id == 7:
+            raise Misconfigured("procore", "createTimecardEntry", 403, ("No access to this project.",))
+        return await upstream.act(event)
+
+    retry = RetryPolicy(first_wait_s=0.002, longest_wait_s=0.01, deadline_s=0.3)
+    running = stage.engine(Script(act, health=upstream.health), retry=retry)
+    stage.publish(*(user(number, company_id=FINE) for number in range(20)))
+    found = stage.wait_for_results(20)
+    running.stop()
+    assert Counter(found.values()) == {Outcome.CREATED: 19, Outcome.PARKED: 1}
+    (parked,) = [result for result in stage.results() if result.outcome is Outcome.PARKED]
+    assert parked.subject_id == "7"
+    assert [(reason.code, reason.upstream) for reason in parked.reasons] == [
+        ("access_refused", "No access to this project.")
+    ]
+
+
+def test_a_company_that_is_asked_to_wait_is_waited_for_without_a_probe_or_a_failed_attempt(
+    stage: Stage,
+) -> None:
+    limited = RateLimited("procore", "createTimecardEntry", 429)
+    limited.retry_after_s = 0.05
+    upstream = Upstream({BROKEN: limited})
+    running = stage.engine(upstream.script(), retry=RetryPolicy(deadline_s=0.0, first_wait_s=0.001))
+    stage.publish(*(user(number, company_id=BROKEN) for number in range(30)))
+    until(lambda: len(running.handler.calls) > 60, "for two rounds")
+    upstream.broken.clear()
+    found = stage.wait_for_results(30)
+    running.stop()
+    assert set(found.values()) == {Outcome.CREATED}
+    assert running.handler.probes == []
+
+
+def test_under_pressure_a_held_companys_records_are_parked_before_their_time(stage: Stage) -> None:
+    """A hundred records wait at most, and two hundred of the broken company come before the others'."""
+    upstream = Upstream({BROKEN: denied()})
+    running = stage.engine(upstream.script(), waiting_high=100, waiting_low=50, poll_records=50)
+    stage.publish(*(user(number, company_id=BROKEN) for number in range(200)))
+    stage.publish(*(user(number, company_id=FINE) for number in range(200)))
+    with redriving(stage, running):
+        until(lambda: len(upstream.handled) == 200, "for the others to have their turn")
+        upstream.broken.clear()
+        until(lambda: len(upstream.handled) == 400)
+        until(lambda: len(stage.results()) == 400 + len(stage.read(TOPICS.dead_letters)))
+    running.stop()
+    outcomes = Counter(stage.outcomes().values())
+    assert outcomes[Outcome.CREATED] == 400
+    assert outcomes[Outcome.PARKED] == len(stage.read(TOPICS.dead_letters)) >= 100
+
+
+def test_a_company_that_is_set_up_later_gets_what_was_parked_until_then(stage: Stage) -> None:
+    """Parked by one engine, redriven beside the next one, each letter once, however often it is restarted."""
+    knows: set[int] = set()
+
+    async def act(event: UserEvent) -> Handled:
+        if event.company_id not in knows:
+            return Handled(Outcome.PARKED, (reasons.COMPANY_UNKNOWN,))
+        return await create(event)
+
+    async def health(company_id: int) -> None:
+        if company_id not in knows:
+            raise Misconfigured("settings", "company", None)
+
+    stage.publish(*(user(number, company_id=BROKEN) for number in range(20)))
+    first = stage.engine(Script(act, health=health))
+    with redriving(stage, first):
+        stage.wait_for_results(20)
+        until(lambda: len(first.handler.probes) > 0, "for the redriver to ask")
+    first.stop()
+    assert len(stage.read(TOPICS.events)) == 20, "nothing goes back while the company is not there"
+    knows.add(BROKEN)
+    for name in ("second", "third"):
+        next_one = stage.engine(Script(act, health=health), name=name)
+        with redriving(stage, next_one):
+            stage.wait_for_results(40)
+        next_one.stop()
+    assert Counter(stage.outcomes().values()) == {Outcome.PARKED: 20, Outcome.CREATED: 20}
+
+
+def test_what_a_person_must_look_at_and_what_has_come_back_too_often_stays(stage: Stage) -> None:
+    async def act(event: UserEvent) -> Handled:
+        if event.user_id == 1:
+            raise ZeroDivisionError
+        return Handled(Outcome.PARKED, (reasons.COMPANY_UNKNOWN,))
+
+    running = stage.engine(Script(act))
+    stage.write(Message(TOPICS.events, b"2:9", b"no event"))
+    stage.publish(user(1, company_id=FINE), user(2, company_id=FINE))
+    with redriving(stage, running, most_times=3):
+        until(lambda: len(stage.read(TOPICS.dead_letters)) == 6, "for the third return")
+        until(lambda: running.engine.is_clear(FINE))
+        redriven = [dict(record.headers).get(REDRIVEN_HEADER) for record in stage.read(TOPICS.events)]
+        assert sorted(filter(None, redriven)) == [b"1", b"2", b"3"]
+    running.stop()
+    keys = Counter(record.key for record in stage.read(TOPICS.events))
+    assert keys == {b"2:9": 1, user_key(user(1, company_id=FINE)): 1, user_key(user(2, company_id=FINE)): 4}
