@@ -10,6 +10,7 @@ from consumer.metric_families import REGISTRY
 from consumer.metrics import OTHER
 
 
+_CALL_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 NO_ANSWER = "none"
 CODE_CLASSES = ("2xx", "3xx", "4xx", "5xx", NO_ANSWER)
 
@@ -66,6 +67,7 @@ class HttpMetrics:
             "From a call's start to its answer's end, or to the moment at which none could come any more.",
             ["system", "endpoint"],
             registry=registry,
+            buckets=_CALL_S,
         )
         known = {
             (system, operation): method
