@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help run run-kafka demo test test-kafka lint format lock clean
+.PHONY: help run run-kafka demo test test-kafka chaos lint format lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: $(READY) ## Run the tests that need neither Java nor a network
 
 test-kafka: $(READY) ## Run the broker contract and the end-to-end test on a local Apache Kafka and schema registry
 	@deploy/registry/registry.sh run -- deploy/kafka/kafka.sh run -- $(BIN)/python -m pytest -m kafka $(ARGS)
+
+chaos: $(READY) ## Kill, stop and join processes, bounce brokers, let upstreams fail; ARGS=--long for half an hour
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: $(READY) ## Check style, types and the lock
 	@echo "ruff ..." && $(BIN)/ruff check . && $(BIN)/ruff format --check .

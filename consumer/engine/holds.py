@@ -26,7 +26,9 @@ log = structlog.get_logger(__name__)
 LASTING_S = 30.0
 """A pause that still takes longer than this is no passing one."""
 FRESH_S = 60.0
-"""How long a good answer says that a company can be worked for, and a bad one that it cannot."""
+"""How long a good answer says that a company can be worked for."""
+ASK_AGAIN_S = 15.0
+"""How long a bad answer to a question from outside is not asked for again."""
 
 
 class Held(Protocol):
@@ -164,10 +166,12 @@ class Holds:
         """Whether the company can be worked for, as its last answer tells, or else a probe."""
         company = self._company(company_id)
         now = self._clock.now()
-        if company.held_since is not None or now < company.refused_at + FRESH_S:
+        if company.held_since is not None:
             return False
-        if now < company.answered_at + FRESH_S:
+        if company.refused_at < company.answered_at and now < company.answered_at + FRESH_S:
             return True
+        if company.answered_at < company.refused_at and now < company.refused_at + ASK_AGAIN_S:
+            return False
         if await self._asked(company_id) is None:
             company.answered_at = self._clock.now()
             return True

@@ -293,6 +293,7 @@ class Engine:
         for partition in sorted(partitions):
             self._ledger.assign(partition, self._consumer.committed(partition))
         self._assigned_anew = True
+        log.debug("partitions.assigned", group=self._config.group, partitions=len(partitions))
         if self._paused:
             # A pause does not cover partitions that come later.
             self._consumer.pause(partitions)

@@ -21,7 +21,7 @@ _FRESH_S = 60.0
 class _Index:
     by_user: dict[int, Person] = field(default_factory=dict)
     by_origin: dict[str, Person] = field(default_factory=dict)
-    by_employee: dict[str, list[Person]] = field(default_factory=dict)
+    by_employee: dict[str, dict[int, Person]] = field(default_factory=dict)
 
     def add(self, person: Person) -> None:
         if person.user_id is not None:
@@ -29,7 +29,8 @@ class _Index:
         if person.origin_id is not None:
             self.by_origin.setdefault(person.origin_id, person)
         if person.employee_id is not None:
-            self.by_employee.setdefault(person.employee_id, []).append(person)
+            # By id: a contact may be read with the directory, or on two of its pages, and be added besides.
+            self.by_employee.setdefault(person.employee_id, {})[person.id] = person
 
 
 def _index(people: Iterable[Person]) -> _Index:
@@ -58,7 +59,7 @@ def _with_employee_id(index: _Index, worker_id: str, payroll_id: str | None) -> 
     """
     people = [
         person
-        for person in index.by_employee.get(payroll_id or "", ())
+        for person in index.by_employee.get(payroll_id or "", {}).values()
         if not (person.origin_id or "").startswith(origin_id("")) or person.origin_id == origin_id(worker_id)
     ]
     if not people:

@@ -147,3 +147,13 @@ def test_for_a_worker_who_is_missing_the_directory_is_read_again_before_a_contac
         assert await directory.of_worker(worker_id(1), "7001") == made
 
     site.run(test())
+
+
+def test_a_contact_who_is_added_and_was_read_besides_is_one_person(build: Callable[..., Site]) -> None:
+    """Somebody else's look may have read the directory between the creation and its answer."""
+    site = build(people=[contact(4, employee_id="000123")])
+    directory = Directory(site.procore)
+    (read,) = site.run(site.procore.people())
+    assert found(site, directory, payroll_id="000123") == read.id
+    site.run(directory.add(read))
+    assert found(site, directory, payroll_id="000123") == read.id
