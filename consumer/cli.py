@@ -51,7 +51,7 @@ def run(
 
     Without real upstreams in the settings, the sandbox is started with its demo data, which is synced once.
     """
-    with open_session(load(), role or list(Role), quiet=False) as session:
+    with open_session(load(), role or list(Role), serves=True) as session:
         if session.config.uses_sandbox and not role:
             states = session.syncs(None).finish_or_start(again=False)
             session.display.stop_bars()

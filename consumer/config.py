@@ -3,6 +3,7 @@
 Every name starts with ``CREWSYNC_``. A secret may also be given as a file, with ``_FILE`` after its name.
 """
 
+import ipaddress
 import json
 import os
 import tomllib
@@ -30,6 +31,8 @@ from consumer.model.settings import CompanySettings, TimeEntry
 
 PREFIX = "CREWSYNC_"
 _SECRETS = ("procore_client_id", "procore_client_secret", "smartbarrel_api_key")
+_IN_FILES = (*_SECRETS, "metrics_token")
+"""The settings that may be given as a file."""
 _REAL = ("companies", "smartbarrel_url", "procore_url", "procore_login_url", *_SECRETS)
 """Whoever sets one of these means real upstreams, so the sandbox must not start in their place."""
 _LARGEST_SECRET = 65_536
@@ -99,6 +102,10 @@ class Config(BaseModel):
     hold_s: float = Field(600.0, ge=1, le=86_400)
     drain_s: float = Field(10.0, ge=0, le=600)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$")
+    metrics_port: int = Field(9464, ge=0, le=65535)
+    metrics_token: SecretStr | None = None
+    stuck_s: float = Field(120.0, ge=1, le=86_400)
 
     @property
     def uses_sandbox(self) -> bool:
@@ -115,7 +122,7 @@ class Config(BaseModel):
             raise ValueError(str(error)) from None
         return value
 
-    @field_validator(*_SECRETS)
+    @field_validator(*_IN_FILES)
     @classmethod
     def _check_secret(cls, value: SecretStr) -> SecretStr:
         return _sendable(value)
@@ -145,7 +152,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = Path(".env")
     Raises ConfigurationError, whose message has a line for every problem and no secret.
     """
     variables = _variables({**_env_file(env_file), **(os.environ if environ is None else environ)})
-    problems = [*variables.problems, *_incomplete(variables.known)]
+    problems = [*variables.problems, *_incomplete(variables.known), *_unguarded(variables.known)]
     try:
         config = Config.model_validate(variables.known)
     except ValidationError as error:
@@ -180,6 +187,23 @@ def _incomplete(known: Mapping[str, str]) -> list[str]:
     return problems
 
 
+def _unguarded(known: Mapping[str, str]) -> list[str]:
+    """Beyond this machine, what the process tells of itself is for those who have a token."""
+    host = known.get("metrics_host", "localhost").strip()
+    if _is_loopback(host) or "metrics_token" in known:
+        return []
+    name = f"{PREFIX}METRICS_TOKEN"
+    return [f"{name} (or {name}_FILE): missing, though {PREFIX}METRICS_HOST lets others in"]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # Any other name may lead anywhere.
+        return False
+
+
 def _variables(given: Mapping[str, str]) -> _Variables:
     variables = _Variables()
     for name, value in given.items():
@@ -191,7 +215,7 @@ def _variables(given: Mapping[str, str]) -> _Variables:
             continue
         if key in Config.model_fields:
             variables.known[key] = value
-        elif (secret := key.removesuffix("_file")) in _SECRETS and key.endswith("_file"):
+        elif (secret := key.removesuffix("_file")) in _IN_FILES and key.endswith("_file"):
             if name.upper().removesuffix("_FILE") in given:
                 variables.problems.append(f"{name}: set together with {PREFIX}{secret.upper()}; keep one")
             try:
@@ -254,7 +278,7 @@ def _problem(error: Mapping[str, Any]) -> str:
 def _suggestion(key: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
-    close = get_close_matches(key, [*Config.model_fields, *(f"{name}_file" for name in _SECRETS)], n=1)
+    close = get_close_matches(key, [*Config.model_fields, *(f"{name}_file" for name in _IN_FILES)], n=1)
     return f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
 
 

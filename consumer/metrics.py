@@ -1,125 +1,43 @@
-"""Every metric, by the names under which Prometheus knows it.
-
-Base units and ``_total`` as https://prometheus.io/docs/practices/naming/ asks. Labels are bounded: handlers,
-outcomes, partitions of one topic, and the companies of the settings. Children are bound once, since
-``labels`` costs more than the count itself; all values of a label are there from the start, so that rates
-and absences can be told.
-"""
+"""What the engines count and measure: the metrics' children, bound once, since binding is slow."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from typing import Self
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from consumer.metric_families import REGISTRY, Families
 from consumer.model import reasons
 from consumer.model.results import Outcome
 
 
-_CALL_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_HANDLER_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-_COMMIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
-_END_TO_END_S = (1, 5, 15, 30, 60, 300, 900, 3600, 21600)
+OTHER = "other"
+"""The label value of whatever is not on a closed list."""
 
 UPSTREAMS = ("procore", "smartbarrel")
+RETRIES = ("transient", "rate_limited", "misconfigured")
+COMMITS = ("committed", "failed", "fenced", "unknown")
+TRANSACTIONS = ("committed", "aborted")
+REBALANCES = ("assigned", "revoked", "lost")
 BREAKER_STATES: Mapping[str, int] = {"closed": 0, "half_open": 1, "open": 2}
-CODE_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
-"""Of HTTP's status codes; ``none`` is a call without an answer."""
 
-_H = ("handler",)
-_P = ("handler", "topic", "partition")
-
-_CONSUMED = Counter("crewsync_records_consumed_total", "Records read from the topic of events.", _H)
-_RECORDS = Counter("crewsync_records_total", "Events with a committed result.", (*_H, "outcome"))
-_DECODE_ERRORS = Counter("crewsync_decode_errors_total", "Records that could not be read.", _H)
-_SUPPRESSED = Counter(
-    "crewsync_duplicates_suppressed_total", "Records that came again and had their result already.", _H
-)
-_LATE = Counter("crewsync_late_completions_total", "Completions after the partition had gone.", _H)
-_HANDLER_SECONDS = Histogram(
-    "crewsync_handler_duration_seconds", "One attempt of a handler.", _H, buckets=_HANDLER_S
-)
-_END_TO_END = Histogram(
-    "crewsync_end_to_end_latency_seconds",
-    "From an event's timestamp to its committed result.",
-    _H,
-    buckets=_END_TO_END_S,
-)
-_RETRIES = Counter("crewsync_http_retries_total", "Attempts that are made again.", (*_H, "reason"))
-_IN_FLIGHT = Gauge("crewsync_inflight_records", "Attempts under way.", _H)
-_WAITING = Gauge("crewsync_waiting_records", "Records that were read and have no completion yet.", _H)
-_KEYS = Gauge("crewsync_keys_active", "Keys with work that runs or waits.", _H)
-_ASSIGNED = Gauge("crewsync_assigned_partitions", "Partitions that this process owns.", _H)
-_PAUSED = Gauge("crewsync_paused_partitions", "Partitions that are not read because too much waits.", _H)
-_BACKPRESSURE = Counter("crewsync_backpressure_seconds_total", "Time during which reading was paused.", _H)
-_TURNS = Counter("crewsync_loop_turns_total", "Turns of the engine's loop.", _H)
-_COMMITS = Counter("crewsync_commit_total", "Commits, by how they ended.", (*_H, "result"))
-_TRANSACTIONS = Counter("crewsync_txn_total", "Transactions, by how they ended.", (*_H, "result"))
-_COMMIT_SECONDS = Histogram(
-    "crewsync_commit_duration_seconds", "A transaction, from its begin to its end.", _H, buckets=_COMMIT_S
-)
-_REBALANCES = Counter("crewsync_rebalances_total", "Partitions came or went.", (*_H, "kind"))
-_DEAD = Counter("crewsync_dlq_total", "Records that were set aside.", (*_H, "stage", "reason"))
-_DEAD_FAILURES = Counter("crewsync_dlq_failures_total", "Commits with dead letters in them that failed.", _H)
-_REDRIVEN = Counter("crewsync_dlq_redriven_total", "Dead letters that were published again.", _H)
-_PARKED = Gauge("crewsync_dlq_waiting_records", "Dead letters that wait for being published again.", _H)
-_LAST_POLL = Gauge("crewsync_last_poll_timestamp_seconds", "When the loop polled last.", _H)
-_LAST_COMMIT = Gauge("crewsync_last_commit_timestamp_seconds", "When something was committed last.", _H)
-_LINKS = Gauge("crewsync_links", "Links that are known.", _H)
-
-_COMMITTED = Gauge("crewsync_committed_offset", "The committed frontier.", _P)
-_GAP = Gauge("crewsync_frontier_gap_records", "From the frontier to the highest completed offset.", _P)
-_OLDEST = Gauge(
-    "crewsync_oldest_inflight_age_seconds", "How long the record at the frontier has been here.", _P
-)
-_LAG = Gauge("crewsync_consumer_lag_records", "From the frontier to the end of the partition.", _P)
-_LAG_SECONDS = Gauge("crewsync_consumer_lag_seconds", "Age of the oldest record without a result.", _P)
-_OF_PARTITION = Gauge("crewsync_partition_waiting_records", "Records without a completion.", _P)
-_BY_PARTITION = (_COMMITTED, _GAP, _OLDEST, _LAG, _LAG_SECONDS, _OF_PARTITION)
-
-_COMPANY_WAITING = Gauge("crewsync_company_waiting_records", "Records that wait.", (*_H, "company"))
-_COMPANY_RUNNING = Gauge("crewsync_company_inflight_records", "Attempts under way.", (*_H, "company"))
-_BREAKER = Gauge("crewsync_breaker_state", "0 closed, 1 half open, 2 open.", (*_H, "company", "system"))
-_BREAKER_MOVES = Counter(
-    "crewsync_breaker_transitions_total", "Changes of a breaker's state.", (*_H, "company", "system", "to")
-)
-
-_REQUESTS = Counter(
-    "crewsync_http_requests_total", "Calls to upstreams.", ("system", "endpoint", "method", "code_class")
-)
-_REQUEST_SECONDS = Histogram(
-    "crewsync_http_request_duration_seconds",
-    "A call to an upstream.",
-    ("system", "endpoint"),
-    buckets=_CALL_S,
-)
-_LIMIT_WAIT = Counter(
-    "crewsync_rate_limit_wait_seconds_total", "Pauses that upstreams have asked for.", ("system",)
-)
-_STUCK = Gauge("crewsync_loop_stuck", "1 while a loop has not turned for too long.", ("loop",))
-_BUILD = Gauge("crewsync_build_info", "Always 1; the version is a label.", ("version",))
-
-_BUILD.labels(version("crewsync")).set(1)
-for _system in UPSTREAMS:
-    _LIMIT_WAIT.labels(_system)
-
-_DEAD_REASONS: Mapping[str, tuple[str, ...]] = {
-    "decode": (reasons.UNDECODABLE.code,),
-    "encode": (reasons.INTERNAL_ERROR.code,),
-    "handle": (
-        reasons.INTERNAL_ERROR.code,
-        reasons.COMPANY_UNKNOWN.code,
-        reasons.upstream_unavailable("").code,
-        reasons.access_refused("").code,
-    ),
-    "held": (reasons.upstream_unavailable("").code, reasons.access_refused("").code),
+_UNAVAILABLE, _REFUSED = reasons.upstream_unavailable("").code, reasons.access_refused("").code
+_INTERNAL, _UNKNOWN = reasons.INTERNAL_ERROR.code, reasons.COMPANY_UNKNOWN.code
+DEAD_LETTERS: Mapping[str, tuple[str, ...]] = {
+    "decode": (reasons.UNDECODABLE.code, OTHER),
+    "handle": (_UNAVAILABLE, _REFUSED, _UNKNOWN, _INTERNAL, OTHER),
+    "encode": (_INTERNAL, OTHER),
+    "held": (_UNAVAILABLE, _REFUSED, OTHER),
+    OTHER: (OTHER,),
 }
-"""The reasons that can set a record aside, by stage."""
+"""The stages at which a record is set aside, and the codes of the reasons that can lead there."""
+
+_FAMILIES = Families(REGISTRY)
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionMetrics:
-    """The gauges of one partition."""
+    """The gauges of one partition that is owned here."""
 
     committed_offset: Gauge
     frontier_gap: Gauge
@@ -135,19 +53,18 @@ class CompanyMetrics:
 
     waiting: Gauge
     running: Gauge
-    _handler: str
-    _company: str
+    _families: Families
+    _labels: tuple[str, str]
 
     def show_breaker(self, system: str, state: str) -> None:
-        """The breaker of an upstream has changed to this state."""
-        labels = (self._handler, self._company, system)
-        _BREAKER.labels(*labels).set(BREAKER_STATES[state])
-        _BREAKER_MOVES.labels(*labels, state).inc()
+        """The breaker of an upstream has come to this state, one of ``BREAKER_STATES``."""
+        self._families.breaker_state.labels(*self._labels, system).set(BREAKER_STATES[state])
+        self._families.breaker_transitions.labels(*self._labels, system, state).inc()
 
 
 @dataclass(frozen=True, slots=True)
 class EngineMetrics:
-    """The metrics of one engine, bound to its handler and topic."""
+    """The metrics of one engine. Timestamps are Unix seconds; any thread may use it."""
 
     handler: str
     topic: str
@@ -176,62 +93,75 @@ class EngineMetrics:
     last_poll: Gauge
     last_commit: Gauge
     links: Gauge
+    _families: Families
+    _dead_letters: Mapping[tuple[str, str], Counter]
     companies: set[int] = field(default_factory=set)
     """Those of the settings. No others are shown, since ids come from events too."""
 
     @classmethod
-    def of(cls, handler: str, topic: str) -> "EngineMetrics":
-        """Bind, and initialise, the children of a handler."""
-        for stage, codes in _DEAD_REASONS.items():
-            for code in codes:
-                _DEAD.labels(handler, stage, code)
+    def of(cls, handler: str, topic: str, families: Families = _FAMILIES) -> Self:
+        """The metrics of the engine that runs this handler on this topic; every label value is shown at 0."""
+
+        def each(counter: Counter, values: Collection[str]) -> Mapping[str, Counter]:
+            return {value: counter.labels(handler, value) for value in values}
+
         return cls(
             handler=handler,
             topic=topic,
-            consumed=_CONSUMED.labels(handler),
-            outcomes={outcome: _RECORDS.labels(handler, outcome) for outcome in Outcome},
-            decode_errors=_DECODE_ERRORS.labels(handler),
-            duplicates_suppressed=_SUPPRESSED.labels(handler),
-            late_completions=_LATE.labels(handler),
-            handler_seconds=_HANDLER_SECONDS.labels(handler),
-            end_to_end_seconds=_END_TO_END.labels(handler),
-            retries=_each(_RETRIES, handler, ("transient", "rate_limited", "misconfigured")),
-            in_flight=_IN_FLIGHT.labels(handler),
-            waiting=_WAITING.labels(handler),
-            keys_active=_KEYS.labels(handler),
-            assigned_partitions=_ASSIGNED.labels(handler),
-            paused_partitions=_PAUSED.labels(handler),
-            backpressure_seconds=_BACKPRESSURE.labels(handler),
-            loop_turns=_TURNS.labels(handler),
-            commits=_each(_COMMITS, handler, ("committed", "failed", "fenced", "unknown")),
-            transactions=_each(_TRANSACTIONS, handler, ("committed", "aborted")),
-            commit_seconds=_COMMIT_SECONDS.labels(handler),
-            rebalances=_each(_REBALANCES, handler, ("assigned", "revoked", "lost")),
-            dead_letter_failures=_DEAD_FAILURES.labels(handler),
-            redriven=_REDRIVEN.labels(handler),
-            parked_waiting=_PARKED.labels(handler),
-            last_poll=_LAST_POLL.labels(handler),
-            last_commit=_LAST_COMMIT.labels(handler),
-            links=_LINKS.labels(handler),
+            consumed=families.consumed.labels(handler),
+            outcomes={outcome: families.outcomes.labels(handler, outcome) for outcome in Outcome},
+            decode_errors=families.decode_errors.labels(handler),
+            duplicates_suppressed=families.duplicates_suppressed.labels(handler),
+            late_completions=families.late_completions.labels(handler),
+            handler_seconds=families.handler_seconds.labels(handler),
+            end_to_end_seconds=families.end_to_end_seconds.labels(handler),
+            retries=each(families.retries, RETRIES),
+            in_flight=families.in_flight.labels(handler),
+            waiting=families.waiting.labels(handler),
+            keys_active=families.keys_active.labels(handler),
+            assigned_partitions=families.assigned_partitions.labels(handler),
+            paused_partitions=families.paused_partitions.labels(handler),
+            backpressure_seconds=families.backpressure_seconds.labels(handler),
+            loop_turns=families.loop_turns.labels(handler),
+            commits=each(families.commits, COMMITS),
+            transactions=each(families.transactions, TRANSACTIONS),
+            commit_seconds=families.commit_seconds.labels(handler),
+            rebalances=each(families.rebalances, REBALANCES),
+            dead_letter_failures=families.dead_letter_failures.labels(handler),
+            redriven=families.redriven.labels(handler),
+            parked_waiting=families.parked_waiting.labels(handler),
+            last_poll=families.last_poll.labels(handler),
+            last_commit=families.last_commit.labels(handler),
+            links=families.links.labels(handler),
+            _families=families,
+            _dead_letters={
+                (stage, reason): families.dead_letters.labels(handler, stage, reason)
+                for stage, codes in DEAD_LETTERS.items()
+                for reason in codes
+            },
         )
 
     def dead_letter(self, stage: str, reason: str) -> Counter:
-        """Records set aside at a stage for a reason."""
-        return _DEAD.labels(self.handler, stage, reason)
+        """Records set aside at a stage for a reason; what is not in ``DEAD_LETTERS`` is "other"."""
+        known = self._dead_letters.get((stage, reason))
+        return known or self._dead_letters[stage if stage in DEAD_LETTERS else OTHER, OTHER]
 
     def partition(self, number: int) -> PartitionMetrics:
-        """The gauges of a partition that is owned."""
-        return PartitionMetrics(*(gauge.labels(self.handler, self.topic, number) for gauge in _BY_PARTITION))
+        """The gauges of a partition that is owned. They are shown until ``forget_partition``."""
+        labels = (self.handler, self.topic, str(number))
+        return PartitionMetrics(*(family.labels(*labels) for family in self._families.of_partition()))
 
     def forget_partition(self, number: int) -> None:
         """Show a partition no more: it is another's."""
-        for gauge in _BY_PARTITION:
-            gauge.remove(self.handler, self.topic, str(number))
+        for family in self._families.of_partition():
+            family.remove(self.handler, self.topic, str(number))
 
     def company(self, company_id: int) -> CompanyMetrics:
         """What is told of a company of the settings."""
         labels = (self.handler, str(company_id))
-        return CompanyMetrics(_COMPANY_WAITING.labels(*labels), _COMPANY_RUNNING.labels(*labels), *labels)
+        waiting = self._families.company_waiting.labels(*labels)
+        running = self._families.company_running.labels(*labels)
+        return CompanyMetrics(waiting, running, self._families, labels)
 
     def init_companies(self, company_ids: Collection[int], system: str) -> None:
         """Show the companies, and their breakers of the upstream that the handler writes to, as in order."""
@@ -239,27 +169,19 @@ class EngineMetrics:
         for company_id in company_ids:
             self.company(company_id)
             labels = (self.handler, str(company_id), system)
-            _BREAKER.labels(*labels).set(BREAKER_STATES["closed"])
+            self._families.breaker_state.labels(*labels).set(BREAKER_STATES["closed"])
             for state in BREAKER_STATES:
-                _BREAKER_MOVES.labels(*labels, state)
+                self._families.breaker_transitions.labels(*labels, state)
 
 
-def called(system: str, endpoint: str, method: str, status: int | None, seconds: float) -> None:
-    """A call to an upstream has ended. ``endpoint`` is the operation's name in the upstream's contract."""
-    code_class = "none" if status is None else f"{status // 100}xx"
-    _REQUESTS.labels(system, endpoint, method, code_class).inc()
-    _REQUEST_SECONDS.labels(system, endpoint).observe(seconds)
+_LIMIT_WAIT = {system: _FAMILIES.rate_limit_wait.labels(system) for system in UPSTREAMS}
 
 
 def limited(system: str, seconds: float) -> None:
     """An upstream has asked for a pause."""
-    _LIMIT_WAIT.labels(system).inc(seconds)
+    _LIMIT_WAIT[system].inc(seconds)
 
 
 def show_stuck(loop: str, *, is_stuck: bool) -> None:
-    """A loop has not turned for too long, or turns again."""
-    _STUCK.labels(loop).set(int(is_stuck))
-
-
-def _each(counter: Counter, handler: str, values: Collection[str]) -> Mapping[str, Counter]:
-    return {value: counter.labels(handler, value) for value in values}
+    """A loop has not turned for too long, or turns."""
+    _FAMILIES.stuck.labels(loop).set(int(is_stuck))

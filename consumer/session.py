@@ -15,6 +15,8 @@ from rich.console import Console
 from consumer.broker.connect import connect
 from consumer.config import CompanyConfig, Config
 from consumer.display import Display
+from consumer.health import Health, health_app
+from consumer.health_server import listen, serving, url_of
 from consumer.logs import configure
 from consumer.model.codec import Codec
 from consumer.model.registry import SchemaRegistry
@@ -26,6 +28,7 @@ from consumer.sandbox.server import start as start_sandbox
 from consumer.service import Place, Role, Service, Tuning
 from consumer.topics import TopicNames
 from consumer.upstreams import Addresses, addresses, connect_upstreams
+from consumer.watchdog import Watchdog
 
 
 EXIT_AT_ONCE = 130
@@ -56,10 +59,13 @@ class Session:
 
 
 @contextmanager
-def open_session(config: Config, roles: Sequence[Role], *, quiet: bool) -> Iterator[Session]:
+def open_session(
+    config: Config, roles: Sequence[Role], *, quiet: bool = False, serves: bool = False
+) -> Iterator[Session]:
     """Start the roles, and the sandbox if no real upstreams are configured; drain and close at the end.
 
-    With ``quiet``, what a person is told goes to standard error. Raises what made a role fail.
+    With ``quiet``, what a person is told goes to standard error. With ``serves``, the process tells of its
+    health over HTTP. Raises what made a role fail.
     """
     configure(config.log_level)
     console = Console(stderr=quiet)
@@ -68,6 +74,7 @@ def open_session(config: Config, roles: Sequence[Role], *, quiet: bool) -> Itera
         display = stack.enter_context(Display(console))
         display.say(f"Opening the broker {config.broker_url} ...")
         broker = stack.enter_context(connect(config.broker_url))
+        listener = stack.enter_context(listen(config.metrics_host, config.metrics_port)) if serves else None
         names = TopicNames(config.topic_prefix)
         created = broker.ensure_topics(names.specs())
         if created:
@@ -85,6 +92,12 @@ def open_session(config: Config, roles: Sequence[Role], *, quiet: bool) -> Itera
         )
         service = Service(place, roles, display.arrived)
         stack.callback(service.stop)
+        watchdog = Watchdog(service.heartbeats, config.stuck_s, loop=service.handlers.loop)
+        stack.enter_context(watchdog)
+        if listener is not None:
+            health = Health(watchdog, service)
+            stack.enter_context(serving(listener, health_app(health, _token(config))))
+            display.say(f"Health and metrics: {url_of(listener)}")
         service.start()
         display.say("Reading what is on the log already ...")
         progress = Progress(broker, names.sync_log, codec)
@@ -94,6 +107,10 @@ def open_session(config: Config, roles: Sequence[Role], *, quiet: bool) -> Itera
         service.stop()
         if service.error is not None:
             raise service.error
+
+
+def _token(config: Config) -> str | None:
+    return None if config.metrics_token is None else config.metrics_token.get_secret_value()
 
 
 def _who() -> str:

@@ -278,6 +278,61 @@ def test_only_a_secret_may_be_in_a_file(refusal: Callable[..., str]) -> None:
     assert "CREWSYNC_BROKER_URL_FILE: no such setting" in refusal(CREWSYNC_BROKER_URL_FILE="x")
 
 
+# ------------------------------------------------------------------ health and metrics
+
+
+def test_health_and_metrics_are_for_this_machine_unless_the_settings_say_otherwise(load: Load) -> None:
+    loaded = load()
+    assert (loaded.metrics_host, loaded.metrics_port, loaded.metrics_token) == ("127.0.0.1", 9464, None)
+    assert loaded.stuck_s == 120
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST"])
+def test_on_this_machine_no_token_is_needed(load: Load, host: str) -> None:
+    assert load(CREWSYNC_METRICS_HOST=host).metrics_host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "crewsync.example", "localhost.example"])  # noqa: S104
+def test_beyond_this_machine_a_token_is_demanded(
+    load: Load, refusal: Callable[..., str], tmp_path: Path, host: str
+) -> None:
+    message = refusal(CREWSYNC_METRICS_HOST=host)
+    assert "CREWSYNC_METRICS_TOKEN (or CREWSYNC_METRICS_TOKEN_FILE): missing" in message
+    path = tmp_path / "token"
+    path.write_text(f"{SECRET}\n")
+    given = load(CREWSYNC_METRICS_HOST=host, CREWSYNC_METRICS_TOKEN=SECRET)
+    from_file = load(CREWSYNC_METRICS_HOST=host, CREWSYNC_METRICS_TOKEN_FILE=str(path))
+    assert secret_of(given.metrics_token) == secret_of(from_file.metrics_token) == SECRET
+
+
+def test_a_missing_token_is_said_together_with_what_is_wrong(refusal: Callable[..., str]) -> None:
+    message = refusal(CREWSYNC_METRICS_HOST="::", CREWSYNC_METRICS_PORT="high", CREWSYNC_LOG_LEVEL="loud")
+    names = ("CREWSYNC_METRICS_TOKEN", "CREWSYNC_METRICS_PORT", "CREWSYNC_LOG_LEVEL")
+    assert all(name in message for name in names)
+
+
+def test_a_token_makes_no_real_upstreams(load: Load) -> None:
+    assert load(CREWSYNC_METRICS_TOKEN=SECRET).uses_sandbox
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("METRICS_PORT", "-1"),
+        ("METRICS_PORT", "65536"),
+        ("METRICS_HOST", "http://here"),
+        ("METRICS_TOKEN", "with blanks"),
+        ("STUCK_S", "0"),
+        ("STUCK_S", "nan"),
+        ("STUCK_S", "inf"),
+    ],
+)
+def test_a_setting_of_health_that_cannot_be_is_named(
+    refusal: Callable[..., str], name: str, value: str
+) -> None:
+    assert f"CREWSYNC_{name}: " in refusal(**{f"CREWSYNC_{name}": value})
+
+
 # ------------------------------------------------------------------ companies
 
 
@@ -350,6 +405,7 @@ def test_no_secret_is_in_any_text_of_the_settings(load: Load) -> None:
     loaded = load(
         **{**REAL, "CREWSYNC_COMPANIES": json.dumps([own])},
         CREWSYNC_SCHEMA_REGISTRY_URL=f"https://reader:{SECRET}@registry.example/",
+        CREWSYNC_METRICS_TOKEN=SECRET,
     )
     texts = f"{loaded} {loaded!r} {loaded.companies} {loaded.companies[0]!r} {loaded.model_dump_json()}"
     assert SECRET not in texts

@@ -11,15 +11,16 @@ import consumer
 ROOT = Path(consumer.__file__).parent
 
 LAYERS = [
-    {"exceptions"},
+    {"exceptions", "version"},
     {"model"},
+    {"metric_families"},
     {"metrics"},
     {"broker", "upstream"},
     {"engine"},
     {"sync"},
-    {"topics", "config", "logs"},
+    {"topics", "config", "logs", "watchdog"},
     {"runs", "sink", "sandbox", "upstreams"},
-    {"service", "display"},
+    {"service", "display", "health", "health_server"},
     {"session"},
     {"cli"},
     {"__main__"},

@@ -301,7 +301,10 @@ class Engine:
         """Open the books where the last owner left them."""
         self._metrics.rebalances["assigned"].inc()
         for partition in sorted(partitions):
-            self._ledger.assign(partition, self._consumer.committed(partition))
+            committed = self._consumer.committed(partition)
+            self._ledger.assign(partition, committed)
+            if committed is not None:
+                self._committer.committed[partition] = committed
         self._assigned_anew = True
         log.debug("partitions.assigned", group=self._config.group, partitions=len(partitions))
         if self._paused:

@@ -123,6 +123,7 @@ class Redriver:
         for company_id in list(self._waiting):
             if stop.is_set():
                 break
+            self._on_turn()
             self._redrive(company_id)
         if self._committer.waiting():
             self._committer.commit(self._consumer)

@@ -1,4 +1,4 @@
-"""What an engine tells of itself, for ``/state``."""
+"""What an engine tells of itself, for ``/state``: a snapshot that any thread may read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """A partition that is owned. ``end`` is the offset after the last record that can be read."""
+    """A partition that is owned. Offsets are absolute; None means not known yet.
+
+    ``position`` is the offset after the last record that was read here, ``frontier`` the lowest offset
+    without a completion, ``committed`` the frontier that was committed last, ``end`` the offset after the
+    last record that can be read. ``in_flight`` are records without a completion; the oldest of them has been
+    here for ``oldest_age_s`` seconds.
+    """
 
     topic: str
     partition: int
@@ -21,7 +27,11 @@ class PartitionState:
 
 @dataclass(frozen=True, slots=True)
 class CompanyState:
-    """A company that has work here, or is held. ``breakers`` has a state by upstream."""
+    """A company that has work here, or is held.
+
+    It has been held for ``held_since_s`` seconds, None if it is not; ``parking`` says that its records are
+    set aside instead of waiting. ``breakers`` are ``closed``, ``half_open`` or ``open``, by upstream.
+    """
 
     company_id: int
     waiting: int
@@ -33,7 +43,11 @@ class CompanyState:
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """A snapshot. ``turned_at`` is in seconds of the monotonic clock, ``committed_at`` in Unix time."""
+    """A snapshot. ``turned_at`` is in seconds of the monotonic clock, ``committed_at`` in Unix time.
+
+    ``is_assigned`` says that it has partitions; ``is_ready`` that it has them, or stands by as a member that
+    needs none, and that its producer can commit. ``finished`` are results that wait for their commit.
+    """
 
     kind: str
     group: str

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -30,6 +31,14 @@ REWRITE_SHARE = 0.1
 POLL_S = 0.5
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """What a sink shows of itself: records taken since its start, and whether the last step failed."""
+
+    taken: int = 0
+    is_failing: bool = False
 
 
 class Codec(Protocol):
@@ -71,6 +80,8 @@ class Sink:
         self._polled: Sequence[Record] = ()
         self._not_before: dict[int, float] = {}
         self._closed = False
+        self.shown = SinkState()
+        """Replaced after each step; any thread may read it."""
         try:
             log_dir.mkdir(parents=True, exist_ok=True)
             self._lock = lock_directory(log_dir)
@@ -114,15 +125,21 @@ class Sink:
                         offset=entry.offset,
                     )
         self._write_what_is_due()
+        self.shown = SinkState(self.shown.taken + taken)
         return taken
 
-    def run(self, stop: threading.Event) -> None:
-        """Step until ``stop`` is set. After an error it waits, longer each time, and goes on."""
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
+        """Step until ``stop`` is set. After an error it waits, longer each time, and goes on.
+
+        ``beat`` is called before each step.
+        """
         pause_s = FIRST_PAUSE_S
         while not stop.is_set():
+            beat()
             try:
                 self.step(POLL_S)
             except CrewsyncError as error:
+                self.shown = replace(self.shown, is_failing=True)
                 log.warning("sync_log_sink_failed", error=str(error), retry_in_s=pause_s)
                 stop.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -21,7 +21,7 @@ from consumer.exceptions import (
     Unsure,
     UpstreamError,
 )
-from consumer.metrics import called
+from consumer.upstream.calls import CALLS
 
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
@@ -98,7 +98,7 @@ async def send(
     """
     if method != "GET" and not may_write.get()():
         raise Unsure(upstream, operation, None, ("This process was paused.",))
-    began = time.monotonic()
+    began = time.perf_counter()
     try:
         response = await client.request(
             method,
@@ -108,9 +108,9 @@ async def send(
             headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
         )
     except httpx.RequestError as error:
-        called(upstream, operation, method, None, time.monotonic() - began)
+        CALLS.made(upstream, operation, None, time.perf_counter() - began)
         raise Transient(upstream, operation, None, (type(error).__name__,)) from None
-    called(upstream, operation, method, response.status_code, time.monotonic() - began)
+    CALLS.made(upstream, operation, response.status_code, time.perf_counter() - began)
     failure = classify(upstream, operation, response, time.time())
     if failure is not None:
         raise failure

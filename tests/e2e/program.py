@@ -75,7 +75,8 @@ class Place:
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self.settings = dict(settings or {})
+        # Any free port, since many are started at the same time.
+        self.settings = {"CREWSYNC_METRICS_PORT": "0", **(settings or {})}
         self.started: list[Process] = []
 
     @property

@@ -62,6 +62,10 @@ def refused(process: Process, code: int) -> str:
             {**REAL, "CREWSYNC_PROCORE_CLIENT_SECRET_FILE": "absent/secret"},
             "CREWSYNC_PROCORE_CLIENT_SECRET_FILE: set together with CREWSYNC_PROCORE_CLIENT_SECRET",
         ),
+        (
+            {"CREWSYNC_METRICS_HOST": "0.0.0.0"},  # noqa: S104 - it is refused
+            "CREWSYNC_METRICS_TOKEN (or CREWSYNC_METRICS_TOKEN_FILE): missing, though CREWSYNC_METRICS_HOST",
+        ),
     ],
     ids=[
         "unknown name",
@@ -74,6 +78,7 @@ def refused(process: Process, code: int) -> str:
         "incomplete company",
         "absent file",
         "value and file",
+        "no token",
     ],
 )
 def test_a_wrong_setting_is_named(place: Place, settings: Mapping[str, str], problem: str) -> None:
