@@ -12,7 +12,7 @@ from tests.chaos.run import NAMES, Run, counts
 from tests.chaos.schedule import Plan
 
 
-SETTLE_S = 300.0
+SETTLE_S = 600.0
 LOOK_EVERY_S = 8.0
 SHORTEST_LIFE_S = 1.0
 FROZEN_S = 1.0

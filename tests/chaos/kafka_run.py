@@ -21,7 +21,7 @@ from tests.chaos.schedule import Action, Plan, schedule
 SCRIPT = Path(__file__).parents[2] / "deploy" / "kafka" / "kafka.sh"
 TICK_S = 0.05
 SAY_EVERY_S = 5.0
-SETTLE_S = 300.0
+SETTLE_S = 600.0
 QUIET_S = 3.0
 """How long all must be quiet before the run is over; the sink has its last records by then."""
 VISIT_DRAIN_S = 60.0

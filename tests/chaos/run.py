@@ -22,7 +22,7 @@ from tests.chaos.processes import Upstream
 
 
 NAMES = TopicNames()
-HOLD_S = 5
+HOLD_S = 10
 """So long is a company held before its records are parked: short, so that it happens often."""
 COMPANY = json.dumps(
     [{"company_id": world.COMPANY, "name": "Granite Ridge", "smartbarrel_company_id": "granite-ridge"}]
