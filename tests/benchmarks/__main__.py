@@ -37,11 +37,10 @@ def main() -> int:
     from tests.benchmarks.site import an_upstream  # noqa: PLC0415
     from tests.benchmarks.told import heading, tables  # noqa: PLC0415
 
-    began = time.monotonic()
+    known, began = facts(options.seed), time.monotonic()
     with an_upstream() as upstream, tempfile.TemporaryDirectory(prefix="crewsync-bench.") as folder:
         lab = Lab(Cluster(bootstrap), upstream, options.seed, Path(folder))
         outcome = run(lab, quick=options.quick, only=options.only, say=_say)
-    known = facts(options.seed)
     told = tables(outcome)
     if options.json is not None:
         options.json.write_text(json.dumps({"facts": known, **asdict(outcome)}, indent=1))

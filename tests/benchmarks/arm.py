@@ -4,10 +4,10 @@ The arm's report goes to the standard output, one line of JSON.
 """
 
 import importlib
-import logging
 import signal
 import sys
 
+from consumer import logs
 from tests.benchmarks.gauge import Gauge
 from tests.benchmarks.task import Task
 
@@ -20,7 +20,8 @@ def main() -> None:
     """Run the arm that the task names."""
     signal.alarm(LONGEST_S)
     task = Task.from_json(sys.argv[1])
-    logging.basicConfig(level=logging.WARNING)
+    # As in production, to standard error; the report has standard output for itself.
+    logs.configure("warning")
     arm = importlib.import_module(f"tests.benchmarks.arms.{task.arm}")
     gauge = Gauge()
     handled = arm.run(task, gauge)

@@ -14,7 +14,10 @@ from consumer.sync.mapping import revision_of, user_fingerprint
 PARTITIONS = 8
 COMPANY = 4281001
 _ASKED_AT = datetime(2026, 3, 2, 6, tzinfo=UTC)
-_CLASSIFICATION = "Journeyman electrician, high voltage, night shift, certified for confined spaces and lifts"
+_CLASSIFICATION = (
+    "Journeyman electrician, high voltage, night shift, certified for confined spaces and lifts, "
+    "first aid and fire watch, crane signals"
+)
 
 Keyed = tuple[int, bytes, bytes]
 """Partition, key and value of a record."""
@@ -42,15 +45,26 @@ def user_records(users: Sequence[int], codec: Codec, companies: int = 1) -> Iter
     """One event for each, all of a user in one partition, spread evenly. Companies take turns by user."""
     for number, user in enumerate(users):
         event = user_event(number, user, COMPANY + user % companies)
-        yield (user // companies) % PARTITIONS, user_key(event), codec.encode(event)
+        yield _partition(user, companies), user_key(event), codec.encode(event)
 
 
 def sizes(users: Sequence[int], companies: int = 1) -> tuple[int, ...]:
     """How many events each partition holds."""
     counts = [0] * PARTITIONS
     for user in users:
-        counts[(user // companies) % PARTITIONS] += 1
+        counts[_partition(user, companies)] += 1
     return tuple(counts)
+
+
+def places(users: Sequence[int]) -> list[tuple[int, int]]:
+    """Partition and offset of each event."""
+    offsets = [0] * PARTITIONS
+    found = []
+    for user in users:
+        partition = _partition(user)
+        found.append((partition, offsets[partition]))
+        offsets[partition] += 1
+    return found
 
 
 def links_of(users: Iterable[int], codec: Codec, partitions: int) -> Iterator[Keyed]:
@@ -83,3 +97,8 @@ def many_links(count: int, codec: Codec, partitions: int) -> Iterator[Keyed]:
             f"{number:032x}",
         )
         yield number % partitions, link_key(made.key), codec.encode(made)
+
+
+def _partition(user: int, companies: int = 1) -> int:
+    # Not by the key's hash, so that the partitions are equally full and one arm's luck is no other's.
+    return user // companies % PARTITIONS

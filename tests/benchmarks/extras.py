@@ -3,13 +3,14 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tests.benchmarks.arm_process import DidNotFinish
 from tests.benchmarks.cells import BARE_LINKS, BARE_UNDECODED, LOAD_LINKS, OURS, OURS_USERS, Arm, Cell
 from tests.benchmarks.events import COMPANY, PARTITIONS, links_of, many_links, sizes, user_records
 from tests.benchmarks.keys import Keys
 from tests.benchmarks.lab import RESULT_PARTITIONS, START_S, Lab
+from tests.benchmarks.outcome import NINE, NINE_OF_TEN, PROCESSES, Extra
 from tests.benchmarks.plan import OURS_LIMIT
 from tests.benchmarks.task import Report
 
@@ -22,18 +23,9 @@ WORK_MS = 50
 _LOOK_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """A named measurement; without a report it did not finish, and ``why`` says the reason."""
-
-    name: str
-    report: Report | None = None
-    why: str = ""
-
-
 def with_processes(lab: Lab, count: int, events: int) -> Extra:
     """Ours without work in one group of so many processes, which have all joined before events come."""
-    name = f"{count} process{'es' if count > 1 else ''}"
+    name = PROCESSES[count]
     cell = Cell(OURS, 0, Keys.DISTINCT, OURS_LIMIT, events)
     drawn = range(events)
     topic = lab.empty_topic(drawn)
@@ -89,7 +81,7 @@ def real_handler(lab: Lab, events: int) -> Extra:
 
 def nine_companies(lab: Lab, events: int, *, refused: bool) -> Extra:
     """Nine companies' events among ten companies'; the tenth may be answered 401 all the time."""
-    name = "nine companies, the tenth answered 401" if refused else "nine companies of ten"
+    name = NINE if refused else NINE_OF_TEN
     cell = Cell(OURS, WORK_MS, Keys.DISTINCT, OURS_LIMIT, events)
     topic = lab.topic(cell.keys, events, COMPANIES)
     awaited = sum(user % COMPANIES != COMPANIES - 1 for user in topic.users)

@@ -1,7 +1,7 @@
 """The goals, each beside what was measured. Nothing fails where one is missed: a machine may be busy."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 
 from tests.benchmarks.cells import (
@@ -16,9 +16,8 @@ from tests.benchmarks.cells import (
     Arm,
     Figure,
 )
-from tests.benchmarks.extras import Extra
 from tests.benchmarks.keys import Keys
-from tests.benchmarks.killed import Killed
+from tests.benchmarks.outcome import NINE, NINE_OF_TEN, PROCESSES, Extra, Killed, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +27,6 @@ class Goal:
     wanted: str
     measured: str
     met: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """All that a run has measured. ``lengths`` are ours without work on a short and on a long topic."""
-
-    figures: Sequence[Figure]
-    lengths: Sequence[Figure]
-    killed: Sequence[Killed]
-    extras: Sequence[Extra]
 
 
 def medians(figures: Iterable[Figure]) -> list[Figure]:
@@ -60,7 +49,7 @@ def goals(outcome: Outcome) -> list[Goal]:
         *_law(figures),
         *_no_work(figures),
         _ratio(
-            "2 processes to 1, without work", _rate(extras, "2 processes"), _rate(extras, "1 process"), 1.9
+            "2 processes to 1, without work", _rate(extras, PROCESSES[2]), _rate(extras, PROCESSES[1]), 1.9
         ),
         *_length(outcome.lengths),
         *_links(extras),
@@ -90,16 +79,29 @@ def _said(figure: Figure) -> str:
 
 
 def _no_work(figures: Sequence[Figure]) -> list[Goal]:
-    at_once = [figure for figure in figures if not figure.cell.work_ms and figure.cell.keys is Keys.DISTINCT]
-    rates = {figure.cell.arm: figure.per_s for figure in at_once}
-    ours = rates.get(OURS)
+    at_once = {
+        figure.cell.arm: figure
+        for figure in figures
+        if not figure.cell.work_ms and figure.cell.keys is Keys.DISTINCT
+    }
     wanted: tuple[tuple[Arm, float], ...] = (
         (BARE, 0.35),
         (TRANSACTIONAL, 3.0),
         (FASTSTREAM, 2.0),
         (QUIX_ONCE, 1.0),
     )
-    return [_ratio(f"without work, to {arm.name}", ours, rates.get(arm), least) for arm, least in wanted]
+    return [
+        _compared(f"without work, to {arm.name}", at_once.get(OURS), at_once.get(arm), least)
+        for arm, least in wanted
+    ]
+
+
+def _compared(name: str, ours: Figure | None, other: Figure | None, least: float) -> Goal:
+    """A ratio of rates, with the ratio by processor time, which suffers less where a machine is busy."""
+    goal = _ratio(name, ours.per_s if ours else None, other.per_s if other else None, least)
+    if ours is None or other is None or not ours.cpu_per_1000 or not other.cpu_per_1000:
+        return goal
+    return replace(goal, measured=f"{goal.measured}; by CPU {other.cpu_per_1000 / ours.cpu_per_1000:.2f}")
 
 
 def _length(lengths: Sequence[Figure]) -> list[Goal]:
@@ -154,11 +156,11 @@ def _told(one: Killed) -> str:
 
 
 def _one_refused(extras: Mapping[str, Extra]) -> Goal:
-    refused = _rate(extras, "nine companies, the tenth answered 401")
+    refused = _rate(extras, NINE)
     return _ratio(
         "nine companies while the tenth is answered 401",
         refused,
-        _rate(extras, "nine companies of ten"),
+        _rate(extras, NINE_OF_TEN),
         0.95,
     )
 

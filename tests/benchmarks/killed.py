@@ -1,42 +1,21 @@
 """What a SIGKILL costs: events whose calls are made again, results that are doubled or lost."""
 
 import time
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tests.benchmarks.arm_process import DidNotFinish
 from tests.benchmarks.cells import Arm, Cell
 from tests.benchmarks.check import repeated, verdict
-from tests.benchmarks.events import PARTITIONS, sizes
+from tests.benchmarks.events import places, sizes
 from tests.benchmarks.keys import Keys
 from tests.benchmarks.lab import Lab, Topic
+from tests.benchmarks.outcome import Killed
 from tests.benchmarks.task import Task
 
 
 WORK_MS = 50
 _LOOK_S = 0.05
 _SETTLE_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Killed:
-    """What came of it.
-
-    ``begun`` events had called the upstream at the kill. ``in_flight`` of them had no committed result;
-    ``calling`` of these still waited for the upstream, for the rest the commit was due. ``again`` is how many
-    events were handled a second time, ``doubled`` how many have two results, ``lost`` how many none.
-    """
-
-    arm: Arm
-    limit: int
-    begun: int = 0
-    in_flight: int = 0
-    calling: int = 0
-    again: int = 0
-    doubled: int = 0
-    lost: int = 0
-    why: str = ""
 
 
 def kill(lab: Lab, arm: Arm, limit: int, events: int) -> Killed:
@@ -59,14 +38,15 @@ def _killed(lab: Lab, cell: Cell, topic: Topic, task: Task) -> Killed:
             if time.monotonic() > deadline or not process.is_alive():
                 raise DidNotFinish("it did not come to the kill")
             time.sleep(_LOOK_S)
+        moment = time.monotonic()
         process.kill()
     at_kill = lab.upstream.calls()
     # What was decided is shown by then; calls that the dead process had made are over.
     time.sleep(_SETTLE_S)
     committed = {(one.partition, one.offset) for one in lab.cluster.results(task.results_topic)}
-    places = _places(topic.users)
+    where = places(topic.users)
     begun = {number for _, _, number in at_kill.calls}
-    in_flight = sum(places[number] not in committed for number in begun)
+    in_flight = sum(where[number] not in committed for number in begun)
     left = _left(lab, cell, topic, task, len(committed))
     if left:
         lab.run(replace(task, expected=left), limit_s)
@@ -77,7 +57,7 @@ def _killed(lab: Lab, cell: Cell, topic: Topic, task: Task) -> Killed:
         cell.in_flight,
         begun=len(begun),
         in_flight=in_flight,
-        calling=at_kill.running,
+        calling=at_kill.running_at(moment, WORK_MS / 1000),
         again=repeated(calls),
         doubled=found.doubled,
         lost=found.lost,
@@ -89,14 +69,3 @@ def _left(lab: Lab, cell: Cell, topic: Topic, task: Task, committed: int) -> int
     if cell.arm.module == "ours":
         return cell.events - committed
     return lab.cluster.uncommitted(task.group, topic.name, sizes(topic.users))
-
-
-def _places(users: Sequence[int]) -> list[tuple[int, int]]:
-    """Partition and offset of each event."""
-    next_offsets: dict[int, int] = defaultdict(int)
-    places = []
-    for user in users:
-        partition = user % PARTITIONS
-        places.append((partition, next_offsets[partition]))
-        next_offsets[partition] += 1
-    return places

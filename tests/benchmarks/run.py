@@ -16,11 +16,10 @@ from tests.benchmarks.cells import (
     Arm,
     Cell,
 )
-from tests.benchmarks.extras import Extra
-from tests.benchmarks.goals import Outcome
 from tests.benchmarks.keys import Keys
-from tests.benchmarks.killed import Killed, kill
+from tests.benchmarks.killed import kill
 from tests.benchmarks.lab import Lab
+from tests.benchmarks.outcome import Extra, Killed, Outcome
 from tests.benchmarks.plan import FULL, OURS_LIMIT, QUICK, Size, cells
 from tests.benchmarks.told import line
 

@@ -16,11 +16,19 @@ _END_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What the upstream has seen since it was told to forget. ``running`` is how many calls run now."""
+    """What the upstream has seen since it was told to forget.
+
+    ``came`` are the moments at which the calls came, by the monotonic clock; ``most`` is how many ran at the
+    same time at most.
+    """
 
     calls: list[Call]
-    running: int
+    came: list[float]
     most: int
+
+    def running_at(self, moment: float, work_s: float) -> int:
+        """How many calls had come by then and were not answered yet."""
+        return sum(moment - work_s < came <= moment for came in self.came)
 
 
 class Upstream:
@@ -38,7 +46,7 @@ class Upstream:
         """All calls since then."""
         told = json.loads(self._get("/calls"))
         calls = [(company, user, number) for company, user, number in told["calls"]]
-        return Calls(calls, told["running"], told["most"])
+        return Calls(calls, told["came"], told["most"])
 
     def count(self) -> int:
         """How many those are."""

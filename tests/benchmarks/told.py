@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from tests.benchmarks.cells import NAIVE, Cell, Figure
-from tests.benchmarks.extras import Extra
-from tests.benchmarks.goals import Goal, Outcome, goals, medians
-from tests.benchmarks.killed import Killed
+from tests.benchmarks.goals import Goal, goals, medians
+from tests.benchmarks.outcome import Extra, Killed, Outcome
 from tests.benchmarks.table import Table, rate, ratio, yes
 
 

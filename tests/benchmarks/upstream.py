@@ -6,7 +6,8 @@ Run as a program: it prints its port, and serves until its standard input is clo
 - ``GET /probe/COMPANY``: 200 or 401 at once;
 - ``GET /forget?COMPANY,COMPANY``: forget all calls, and refuse these companies from now on;
 - ``GET /count``: how many calls were accepted since then;
-- ``GET /calls``: these calls in order of arrival, how many run now, and the most that ran at a time.
+- ``GET /calls``: these calls in order of arrival, when each came by the machine's monotonic clock, and the
+  most that ran at the same time.
 
 It understands no more of HTTP than that, to stay far cheaper than those that are measured.
 """
@@ -29,12 +30,13 @@ class Site:
 
     refused: frozenset[bytes] = frozenset()
     calls: list[tuple[int, int, int]] = field(default_factory=list)
+    came: list[float] = field(default_factory=list)
     running: int = 0
     most: int = 0
 
     def told(self) -> bytes:
         """The calls as JSON: ``[company, user, number]`` each."""
-        return json.dumps({"calls": self.calls, "running": self.running, "most": self.most}).encode()
+        return json.dumps({"calls": self.calls, "came": self.came, "most": self.most}).encode()
 
 
 class Connection(asyncio.Protocol):
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
             self._write(_REFUSED)
             return
         site.calls.append((int(company), int(user), int(number)))
+        site.came.append(self._loop.time())
         site.running += 1
         site.most = max(site.most, site.running)
         self._loop.call_later(int(ms) / 1000, self._answer)
@@ -91,6 +94,7 @@ class Connection(asyncio.Protocol):
         if path.startswith(b"/forget"):
             site.refused = frozenset(path.partition(b"?")[2].split(b",")) - {b""}
             site.calls.clear()
+            site.came.clear()
             site.most = 0
         body = b"%d" % len(site.calls) if path == b"/count" else site.told()
         self._write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

@@ -64,7 +64,7 @@ async def _run(task: Task, gauge: Gauge) -> int:
     broker.subscriber(
         task.events_topic,
         group_id=task.group,
-        group_instance_id=task.instance if task.stays else None,
+        **_membership(task, workers if acked else 1),
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.ACK if acked else AckPolicy.ACK_FIRST,
         max_workers=workers,
@@ -76,3 +76,11 @@ async def _run(task: Task, gauge: Gauge) -> int:
     gauge.end()
     await broker.stop()
     return handled
+
+
+def _membership(task: Task, consumers: int) -> dict[str, Any]:
+    if not task.stays:
+        return {}
+    # Several consumers would take one static place from each other, so they get a short session instead.
+    short = {"session_timeout_ms": 2000, "heartbeat_interval_ms": 500}
+    return {"group_instance_id": task.instance} if consumers == 1 else short
