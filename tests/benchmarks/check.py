@@ -21,11 +21,19 @@ Call = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``doubled`` events have more than one result, ``lost`` ones have none."""
+    """``doubled`` events have more than one result, ``lost`` ones have none.
 
-    ordered: bool
+    ``disorder`` tells where the order was broken first, among the results or the calls; empty if it was not.
+    """
+
+    disorder: str
     doubled: int
     lost: int
+
+    @property
+    def ordered(self) -> bool:
+        """Whether each user's events came in order, to the upstream and to the results."""
+        return not self.disorder
 
     @property
     def once(self) -> bool:
@@ -37,20 +45,24 @@ def verdict(results: Sequence[Seen], calls: Iterable[Call], expected: int) -> Ve
     """Judge by the results in their order and the calls in theirs."""
     times = Counter((result.partition, result.offset) for result in results)
     doubled = sum(count > 1 for count in times.values())
-    ordered = rises((result.user, result.offset) for result in results) and rises(
-        ((company, user), number) for company, user, number in calls
+    disorder = fall("result", ((result.user, result.offset) for result in results)) or fall(
+        "call", ((user, number) for _, user, number in calls)
     )
-    return Verdict(ordered, doubled, expected - len(times))
+    return Verdict(disorder, doubled, expected - len(times))
 
 
-def rises(pairs: Iterable[tuple[object, int]]) -> bool:
-    """Whether the numbers of each key never fall; a number that comes again right away is no fall."""
+def fall(what: str, pairs: Iterable[tuple[object, int]]) -> str:
+    """Where the numbers of a key fall for the first time; empty if none do.
+
+    A number that comes again right away is no fall.
+    """
     last: dict[object, int] = {}
-    for key, number in pairs:
-        if number < last.get(key, number):
-            return False
+    for place, (key, number) in enumerate(pairs):
+        before = last.get(key, number)
+        if number < before:
+            return f"{what} {place}: user {key}, {number} after {before}"
         last[key] = number
-    return True
+    return ""
 
 
 def repeated(calls: Iterable[Call]) -> int:

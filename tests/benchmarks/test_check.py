@@ -1,6 +1,6 @@
 """What is said of an arm's results: in order or not, one each or not."""
 
-from tests.benchmarks.check import Seen, repeated, rises, verdict
+from tests.benchmarks.check import Seen, fall, repeated, verdict
 
 
 def seen(*offsets: int, user: str = "7") -> list[Seen]:
@@ -13,7 +13,7 @@ def test_results_in_order_with_one_each_are_fine() -> None:
 
 
 def test_results_of_one_user_out_of_order_are_seen() -> None:
-    assert not verdict(seen(0, 2, 1), [], expected=3).ordered
+    assert verdict(seen(0, 2, 1), [], expected=3).disorder == "result 2: user 7, 1 after 2"
 
 
 def test_calls_for_one_user_out_of_order_are_seen() -> None:
@@ -30,7 +30,7 @@ def test_a_second_result_and_a_missing_one_are_counted() -> None:
 
 
 def test_a_call_that_is_repeated_at_once_is_no_disorder() -> None:
-    assert rises([("a", 1), ("a", 1), ("a", 2)])
+    assert not fall("call", [("a", 1), ("a", 1), ("a", 2)])
 
 
 def test_events_that_were_handled_again_are_counted_once() -> None:

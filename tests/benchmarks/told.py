@@ -43,7 +43,9 @@ def line(figure: Figure) -> str:
     """A figure in one line, while the run goes on."""
     told = f"{rate(figure.per_s)}/s" if figure.report else f"DNF: {figure.why}"
     law = f", {ratio(figure.of_law)} of the law" if figure.of_law is not None else ""
-    return f"{named(figure.cell)}: {told}{law}"
+    found = figure.verdict
+    disorder = f", not in order ({found.disorder})" if found and found.disorder else ""
+    return f"{named(figure.cell)}: {told}{law}{disorder}"
 
 
 def named(cell: Cell) -> str:
