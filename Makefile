@@ -6,8 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: help run run-kafka demo test test-kafka chaos lint format lock clean
+.PHONY: help run run-kafka demo test test-kafka chaos bench lint format lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,18 @@ test-kafka: $(READY) ## Run the broker contract and the end-to-end test on a loc
 chaos: $(READY) ## Kill, stop and join processes, bounce brokers, let upstreams fail; ARGS=--long for half an hour
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+# A virtual environment of its own: what the peers need clashes with what this project is pinned to.
+$(BENCH_READY): requirements-bench.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "crewsync needs Python 3.11 or newer: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(BENCH_VENV) (once, about half a minute) ..."
+	@$(PYTHON) -m venv --clear $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $(BENCH_READY)
+
+bench: $(BENCH_READY) ## Measure crewsync and its peers on a local Apache Kafka (ARGS="--quick" for two minutes)
+	@deploy/kafka/kafka.sh run -- $(BENCH_VENV)/bin/python -m tests.benchmarks $(ARGS)
+
 lint: $(READY) ## Check style, types and the lock
 	@echo "ruff ..." && $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "mypy ..." && $(BIN)/mypy
@@ -47,10 +61,12 @@ lint: $(READY) ## Check style, types and the lock
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
 
-lock: $(READY) ## Renew requirements.lock (hashes only, no registry addresses)
+lock: $(READY) ## Renew requirements.lock and requirements-bench.lock (hashes only, no registry addresses)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
 	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe --extra dev \
 		--no-emit-options --no-emit-trusted-host -o requirements.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe --extra bench \
+		--no-emit-options --no-emit-trusted-host -o requirements-bench.lock pyproject.toml
 
 clean: ## Remove what was built and everything that runs left behind (logs included)
-	@rm -rf $(VENV) .cache var dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(BENCH_VENV) .cache var dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
