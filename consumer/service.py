@@ -282,7 +282,8 @@ def _redrive_config(config: EngineConfig) -> RedriveConfig:
         transactional_id=f"{config.transactional_id}-redrive",
         instance_id=config.instance_id,
         # Whoever wants records parked sooner wants them back sooner.
-        first_wait_s=min(_REDRIVE_AFTER_S, config.hold_s),
+        first_wait_s=(first := min(_REDRIVE_AFTER_S, config.hold_s)),
+        longest_wait_s=20 * first,
     )
 
 

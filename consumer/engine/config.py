@@ -16,7 +16,8 @@ class EngineConfig:
     Reading pauses with ``waiting_high`` records or ``waiting_bytes`` without a completion, and goes on at
     ``waiting_low``. ``clock`` measures retries and outages: a company that was held for ``hold_s`` has its
     records parked. Handlers change nothing upstream while the loop has not turned for ``lease_s``, which is
-    less than a member's session: somebody else may own its partitions by then.
+    less than a member's session: somebody else may own its partitions by then. A broker that cannot be
+    reached is waited for, for ``outage_s``.
     """
 
     group: str
@@ -35,6 +36,7 @@ class EngineConfig:
     commit_records: int = 5000
     drain_s: float = 10.0
     lease_s: float = 8.0
+    outage_s: float = 300.0
     poll_records: int = 1000
     poll_idle_s: float = 0.3
     poll_busy_s: float = 0.02

@@ -23,6 +23,7 @@ from consumer.engine.handler import Handler
 from consumer.engine.handling import Handling
 from consumer.engine.ledger import Arrival, Ledger
 from consumer.engine.links import Links, follow_links
+from consumer.engine.outage import ride_out
 from consumer.engine.outbox import Finished, finished
 from consumer.engine.process import undecodable
 from consumer.engine.report import Reporter
@@ -96,9 +97,20 @@ class Engine:
         self._undecoded: list[Record] = []
 
     def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set, then drain, commit and leave. Raises BrokerError if it cannot go on."""
+        """Work until ``stop`` is set, then drain, commit and leave. Raises BrokerError if it cannot go on.
+
+        A broker that cannot be reached is waited for; then everything begins anew, as in a new process.
+        """
+        try:
+            ride_out(self._work, stop, self._config.outage_s, self._beat)
+        finally:
+            self._loop.call_soon_threadsafe(self.handling.close)
+            self._report.closed()
+
+    def _work(self, stop: threading.Event) -> None:
         config = self._config
         opened: list[Table | Committer | GroupConsumer] = []
+        self._paused, self._horizons, self._assigned_anew = False, {}, False
         try:
             self._table = follow_links(self._broker, config.topics.links, self._links)
             opened.append(self._table)
@@ -119,10 +131,8 @@ class Engine:
             self.lost(frozenset(self._ledger.partitions()))
             raise
         finally:
-            self._loop.call_soon_threadsafe(self.handling.close)
             for part in reversed(opened):
                 _close(part)
-            self._report.closed()
 
     def state(self) -> EngineState:
         """How it stands. May be called from any thread."""

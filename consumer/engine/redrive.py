@@ -17,6 +17,7 @@ from consumer.broker.port import Broker, GroupConsumer, Record, TopicPartition
 from consumer.engine.commit import Committer
 from consumer.engine.deadletters import letter_of, redriven
 from consumer.engine.ledger import Ledger
+from consumer.engine.outage import ride_out
 from consumer.engine.outbox import Finished
 from consumer.exceptions import BrokerError, CrewsyncError, SchemaError
 from consumer.metrics import EngineMetrics
@@ -43,7 +44,8 @@ _REGISTRY_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RedriveConfig:
-    """Names and limits. ``first_wait_s`` doubles with each time that a record was set aside again.
+    """Names and limits. ``first_wait_s`` doubles with each time that a record was set aside again, up to
+    ``longest_wait_s``. A broker that cannot be reached is waited for, for ``outage_s``.
 
     After ``most_times`` a record is left for a person. With ``most_waiting`` letters that wait, no further
     ones are read. A transaction has ``batch`` letters at most.
@@ -55,7 +57,8 @@ class RedriveConfig:
     transactional_id: str
     instance_id: str | None = None
     first_wait_s: float = 30.0
-    longest_wait_s: float = 3600.0
+    longest_wait_s: float = 600.0
+    outage_s: float = 300.0
     most_times: int = 10
     most_waiting: int = 200_000
     batch: int = 1000
@@ -99,7 +102,11 @@ class Redriver:
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set. Raises BrokerError if it cannot go on."""
+        ride_out(self._work, stop, self._config.outage_s, self._on_turn)
+
+    def _work(self, stop: threading.Event) -> None:
         config = self._config
+        self._paused = False
         self._committer = Committer(
             self._broker, self._ledger, config.transactional_id, lambda _: None, self._metrics
         )
@@ -112,6 +119,7 @@ class Redriver:
                     self._turn(stop)
             finally:
                 _closed(self._consumer)
+                self.lost(frozenset(self._ledger.partitions()))
         finally:
             _closed(self._committer)
 

@@ -3,16 +3,17 @@
 A broker stands before the real one and lets a step fail, before its effect or after it, as a network does.
 """
 
+import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consumer.broker.port import Message, Position, TopicPartition
+from consumer.broker.port import Message, Position, Record, TopicPartition
 from consumer.engine.handler import Handled
 from consumer.exceptions import BrokerError, BrokerUnavailable, Fenced, TopicMissing
 from consumer.model import reasons
@@ -57,6 +58,12 @@ class FaultyConsumer:
         """Ask."""
         self._faults.meet("committed")
         found: Position | None = self.real.committed(partition)
+        return found
+
+    def poll(self, timeout_s: float, max_records: int = 500) -> Sequence[Record]:
+        """Poll, if the broker is there."""
+        self._faults.meet("poll")
+        found: Sequence[Record] = self.real.poll(timeout_s, max_records)
         return found
 
     def __getattr__(self, name: str) -> Any:
@@ -127,6 +134,7 @@ class FaultyBroker:
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr("consumer.engine.commit._RETRY_PAUSE_S", 0.005)
+    monkeypatch.setattr("consumer.engine.outage._PAUSE_S", 0.005)
     with a_stage(tmp_path) as made:
         yield made
 
@@ -240,6 +248,39 @@ def test_an_engine_that_is_fenced_again_and_again_ends_and_the_next_one_goes_on(
     stage.wait_for_results(EVENTS)
     second.stop()
     check_all_is_there_once(stage)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("step", ["poll", "committed", "new producer"])
+def test_a_broker_that_cannot_be_reached_is_waited_for_and_nothing_is_lost_or_doubled(
+    stage: Stage, step: str, times: int
+) -> None:
+    """While work is under way, and again while everything is opened anew."""
+    faults = Faults()
+    stage.publish(*(user(number) for number in range(EVENTS // 2)))
+
+    async def act(event: UserEvent) -> Handled:
+        if event.user_id == 3 and not faults.met:
+            faults.plan("poll", BrokerUnavailable)
+            faults.plan(step, BrokerUnavailable, times)
+        await asyncio.sleep(0.01)
+        return await create_or_park(event)
+
+    running = stage.engine(Script(act), broker=FaultyBroker(stage.broker, faults))
+    until(lambda: faults.met == 1 + times, "for all faults")
+    assert running.error is None
+    stage.publish(*(user(number) for number in range(EVENTS // 2, EVENTS)))
+    stage.wait_for_results(EVENTS)
+    running.stop()
+    check_all_is_there_once(stage)
+
+
+def test_a_broker_that_does_not_come_back_ends_the_engine_when_the_patience_is_over(stage: Stage) -> None:
+    faults = Faults()
+    faults.plan("poll", BrokerUnavailable, 1000)
+    running = stage.engine(Script(create_or_park), broker=FaultyBroker(stage.broker, faults), outage_s=0.05)
+    running.join()
+    assert isinstance(running.error, BrokerUnavailable)
 
 
 def test_while_the_dead_letters_cannot_be_written_the_frontier_waits(stage: Stage) -> None:

@@ -1,0 +1,44 @@
+"""A broker that cannot be reached for a while is no reason to end."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from consumer.exceptions import BrokerUnavailable
+
+
+log = structlog.get_logger(__name__)
+
+_PAUSE_S = 1.0
+
+
+def ride_out(
+    work: Callable[[threading.Event], None],
+    stop: threading.Event,
+    patience_s: float,
+    on_turn: Callable[[], None],
+) -> None:
+    """Do the work until ``stop`` is set, and from the start again after each BrokerUnavailable.
+
+    Raises it after ``patience_s`` seconds in which the work never lasted for a third of them, so that a
+    supervisor hears of a broker that does not come back; and whatever else the work raises.
+    """
+    give_up = time.monotonic() + patience_s
+    while True:
+        began = time.monotonic()
+        try:
+            work(stop)
+        except BrokerUnavailable as error:
+            now = time.monotonic()
+            if now - began > patience_s / 3:
+                give_up = now + patience_s
+            if stop.is_set() or now > give_up:
+                raise
+            log.warning("broker.unavailable", error=str(error))
+        else:
+            return
+        on_turn()
+        if stop.wait(_PAUSE_S):
+            return
