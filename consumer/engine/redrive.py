@@ -44,8 +44,10 @@ _REGISTRY_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RedriveConfig:
-    """Names and limits. ``first_wait_s`` doubles with each time that a record was set aside again, up to
-    ``longest_wait_s``. A broker that cannot be reached is waited for, for ``outage_s``.
+    """Names and limits, and times in seconds.
+
+    ``first_wait_s`` doubles with each time that a record was set aside again, up to ``longest_wait_s``. A
+    broker that cannot be reached is waited for, for ``outage_s``.
 
     After ``most_times`` a record is left for a person. With ``most_waiting`` letters that wait, no further
     ones are read. A transaction has ``batch`` letters at most.
