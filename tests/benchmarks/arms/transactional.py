@@ -1,7 +1,7 @@
 """The straightforward loop with our guarantee: one record after the other, each poll is one transaction.
 
 Variant ``as it comes``: the library's own settings, with which a transaction that begins right after another
-sleeps for 100 ms. Variant ``tuned``: with the settings of our adapter.
+may sleep for 100 ms. Variant ``tuned``: with the settings of our adapter.
 """
 
 from typing import Any
