@@ -20,7 +20,8 @@ class Arm:
 
 BARE = Arm("bare poll and decode", "bare")
 NAIVE = Arm("naive loop", "naive")
-TRANSACTIONAL = Arm("transactional loop", "transactional")
+TRANSACTIONAL = Arm("transactional loop", "transactional", "as it comes")
+TRANSACTIONAL_TUNED = Arm("transactional loop, tuned", "transactional", "tuned")
 THREADS = Arm("thread pool", "threads", concurrent=True, in_order=False)
 FASTSTREAM = Arm("FastStream", "fast_stream", "fast", concurrent=True, in_order=False)
 FASTSTREAM_ACKED = Arm("FastStream, acked", "fast_stream", "acked", concurrent=True)

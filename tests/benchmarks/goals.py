@@ -13,6 +13,7 @@ from tests.benchmarks.cells import (
     OURS,
     QUIX_ONCE,
     TRANSACTIONAL,
+    TRANSACTIONAL_TUNED,
     Arm,
     Figure,
 )
@@ -87,6 +88,7 @@ def _no_work(figures: Sequence[Figure]) -> list[Goal]:
     wanted: tuple[tuple[Arm, float], ...] = (
         (BARE, 0.35),
         (TRANSACTIONAL, 3.0),
+        (TRANSACTIONAL_TUNED, 3.0),
         (FASTSTREAM, 2.0),
         (QUIX_ONCE, 1.0),
     )

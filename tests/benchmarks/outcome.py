@@ -14,7 +14,7 @@ NINE = "nine companies, the tenth answered 401"
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A measurement that is no cell of a table; without a report it did not finish, and ``why`` says why."""
+    """A measurement that is no cell of a table; ``why`` says the reason where there is no report."""
 
     name: str
     report: Report | None = None

@@ -50,6 +50,11 @@ def ratio(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def seconds(value: float | None) -> str:
+    """Seconds, to a thousandth."""
+    return "-" if value is None else f"{value:.3f}"
+
+
 def yes(value: bool | None) -> str:
     """Yes, no, or unknown."""
     return "-" if value is None else "yes" if value else "NO"

@@ -10,7 +10,7 @@ from tests.benchmarks.goals import goals, medians
 from tests.benchmarks.keys import Keys
 from tests.benchmarks.outcome import Killed, Outcome
 from tests.benchmarks.plan import FULL, QUICK, Size, cells
-from tests.benchmarks.table import Table, rate, ratio, yes
+from tests.benchmarks.table import Table, rate, ratio, seconds, yes
 from tests.benchmarks.task import Report, Task
 from tests.benchmarks.told import tables
 
@@ -53,6 +53,7 @@ def test_markdown_says_the_same() -> None:
         (ratio(12.34), "12.3"),
         (ratio(204.9), "205"),
         (ratio(None), "-"),
+        (seconds(0.0654), "0.065"),
         (yes(value=None), "-"),
         (yes(value=False), "NO"),
     ],

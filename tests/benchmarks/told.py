@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from tests.benchmarks.cells import NAIVE, Cell, Figure
 from tests.benchmarks.goals import Goal, goals, medians
 from tests.benchmarks.outcome import Extra, Killed, Outcome
-from tests.benchmarks.table import Table, rate, ratio, yes
+from tests.benchmarks.table import Table, rate, ratio, seconds, yes
 
 
 FIGURES = (
@@ -70,7 +70,7 @@ def _row(figure: Figure, naive: float | None) -> Sequence[str]:
         "-" if figure.law_per_s is None else rate(figure.law_per_s),
         ratio(figure.of_law),
         ratio(figure.per_s / naive if figure.per_s and naive else None),
-        ratio(figure.cpu_per_1000),
+        seconds(figure.cpu_per_1000),
         f"{report.peak_mb:.0f}" if report else "-",
         yes(found.ordered) if found else "-",
         yes(found.once) if found else "-",
@@ -84,7 +84,7 @@ def _lengths(lengths: Sequence[Figure]) -> Table:
 
 
 def _extras(extras: Sequence[Extra]) -> Table:
-    names = ("measurement", "handled", "events/s", "CPU s/1000", "peak MB", "of these the work")
+    names = ("measurement", "handled", "events/s", "CPU s/1000", "peak MB", "grown by MB")
     rows = []
     for extra in extras:
         report = extra.report
@@ -96,7 +96,7 @@ def _extras(extras: Sequence[Extra]) -> Table:
                 extra.name,
                 f"{report.handled:,}",
                 rate(report.per_s),
-                ratio(report.cpu_s / report.handled * 1000),
+                seconds(report.cpu_s / report.handled * 1000),
                 f"{report.peak_mb:.0f}",
                 f"{report.peak_mb - report.base_mb:.0f}",
             )
