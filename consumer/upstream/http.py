@@ -22,10 +22,14 @@ from consumer.exceptions import (
     UpstreamError,
 )
 from consumer.upstream.calls import CALLS
+from consumer.upstream.connections import Connections
 
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
 """Seconds. Both upstreams answer single calls well below; a pool slot may take longer under load."""
+
+MOST_CONNECTIONS = 500
+"""To one server. How many calls are under way is limited elsewhere."""
 
 _LONGEST_HINT_S = 3600.0
 _LONGEST_WORDS = 1000
@@ -47,7 +51,12 @@ may_write: ContextVar[Callable[[], bool]] = ContextVar("may_write", default=lamb
 
 def http_client(base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """A client for one server; connections are kept and shared, redirects are not followed."""
-    return httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT, transport=transport, follow_redirects=False)
+    return httpx.AsyncClient(
+        base_url=base_url,
+        timeout=TIMEOUT,
+        transport=transport or Connections(MOST_CONNECTIONS),
+        follow_redirects=False,
+    )
 
 
 def classify(upstream: str, operation: str, response: httpx.Response, now: float) -> UpstreamError | None:
