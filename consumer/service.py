@@ -233,6 +233,7 @@ class Service:
             place.codec,
             _redrive_config(config),
             engine.is_clear,
+            engine.is_stale,
             engine.metrics,
             on_turn=self._beats[name].beat,
         )

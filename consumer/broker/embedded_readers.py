@@ -165,6 +165,10 @@ class EmbeddedConsumer(EmbeddedReader):
         """What the group has committed."""
         return self._store.committed(self.group_id, partition)
 
+    def heard_at(self) -> float:
+        """Now: the group is in this process."""
+        return time.monotonic() if self._joined and not (self._left or self._member.fenced) else float("-inf")
+
     def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
         """Commit positions of partitions that are owned."""
         with self._store.changed:

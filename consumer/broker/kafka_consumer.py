@@ -43,6 +43,7 @@ class KafkaGroupConsumer(KafkaReader):
         self._instance_id = instance_id
         self._owned: frozenset[TopicPartition] = frozenset()
         self._fenced = False
+        self._assigned_at = float("-inf")
         self._listener_error: BaseException | None = None
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._events: Events = SimpleQueue()
@@ -94,6 +95,11 @@ class KafkaGroupConsumer(KafkaReader):
         with translated(f"committed position of {partition}"):
             found = self._kafka.committed(native(partition), metadata=True, timeout_ms=self._patience_ms)
         return None if found is None else Position(found.offset, found.metadata or "")
+
+    def heard_at(self) -> float:
+        """When the last answer to a heartbeat came, or the last assignment."""
+        heartbeat = self._kafka._coordinator.heartbeat  # noqa: SLF001 - there is no other way
+        return max(float(heartbeat.last_receive), self._assigned_at)
 
     def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
         """Commit outside a transaction. Raises Fenced if this member is no longer the owner."""
@@ -199,6 +205,7 @@ class KafkaGroupConsumer(KafkaReader):
         partitions = rebalance.partitions
         if rebalance.what == "assigned":
             self._owned |= partitions
+            self._assigned_at = rebalance.at
             if self._listener is not None:
                 self._listener.assigned(partitions)
         elif rebalance.what == "revoked" and not self._fenced:

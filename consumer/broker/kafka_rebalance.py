@@ -6,8 +6,9 @@ time. The thread that polls waits meanwhile, and is handed each rebalance to dea
 goes on sending heartbeats until that is done.
 """
 
+import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal
 
@@ -26,11 +27,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rebalance:
-    """Partitions that came or went; the group goes on when it is ``answered``."""
+    """Partitions that came or went; the group goes on when it is ``answered``.
+
+    ``at`` is when that was told, by the monotonic clock.
+    """
 
     what: Literal["assigned", "revoked", "lost"]
     partitions: frozenset[TopicPartition]
     answered: Any = None
+    at: float = field(default_factory=time.monotonic)
 
 
 Events = SimpleQueue[Call | Rebalance]

@@ -140,6 +140,12 @@ class GroupConsumer(Reader, Protocol):
     def committed(self, partition: TopicPartition) -> Position | None:
         """What the group has committed, with its metadata; None if nothing was."""
 
+    def heard_at(self) -> float:
+        """When the group last confirmed this membership, by the monotonic clock; -inf if it never did.
+
+        As long after that as a session lasts nobody else owns the partitions. Any thread may ask.
+        """
+
     def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
         """Commit outside a transaction. Raises Fenced if this member is no longer the owner."""
 

@@ -15,9 +15,9 @@ class EngineConfig:
 
     Reading pauses with ``waiting_high`` records or ``waiting_bytes`` without a completion, and goes on at
     ``waiting_low``. ``clock`` measures retries and outages: a company that was held for ``hold_s`` has its
-    records parked. Handlers change nothing upstream while the loop has not turned for ``lease_s``, which is
-    less than a member's session: somebody else may own its partitions by then. A broker that cannot be
-    reached is waited for, for ``outage_s``.
+    records parked. Handlers change nothing upstream if the group has not confirmed the membership for
+    ``lease_s``, which is less than a session: somebody else may own the partitions by then. A broker that
+    cannot be reached is waited for, for ``outage_s``.
     """
 
     group: str

@@ -6,7 +6,6 @@ from consumer.broker.port import Message, Record
 from consumer.model.codec import Codec
 from consumer.model.deadletters import DeadLetter
 from consumer.model.results import Reason
-from consumer.model.topics import company_of_key
 
 
 HEADER = "crewsync.dead-letter"
@@ -46,7 +45,15 @@ def redriven(record: Record, letter: DeadLetter) -> Message:
 
 
 def dead_letter(
-    record: Record, *, topic: str, stage: str, reason: Reason, at: datetime, run_id: str | None, codec: Codec
+    record: Record,
+    company_id: int | None,
+    *,
+    topic: str,
+    stage: str,
+    reason: Reason,
+    at: datetime,
+    run_id: str | None,
+    codec: Codec,
 ) -> Message:
     """Wrap a record. Headers that it had stay, but for those of an earlier dead letter."""
     letter = DeadLetter(
@@ -59,7 +66,7 @@ def dead_letter(
         reason=reason.message,
         failed_at=at,
         redrive_count=redrive_count(record),
-        company_id=company_of_key(record.key),
+        company_id=company_id,
         run_id=run_id,
     )
     kept = tuple(header for header in record.headers if header[0] not in {HEADER, REASON_HEADER})

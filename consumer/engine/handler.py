@@ -58,7 +58,7 @@ class Handler(Protocol[E_contra]):
         """
 
     def in_doubt(self, event: E_contra) -> tuple[Link, ...]:
-        """Links that an attempt of unknown effect may have made untrue, for an event that is given up."""
+        """Links for an event that is given up: its revision, and no trust in what an attempt has changed."""
 
     def renew(self) -> None:
         """Forget what was read from upstream: another owner may have changed it. Called from any thread."""

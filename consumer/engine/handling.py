@@ -15,7 +15,7 @@ from consumer.engine.dispatcher import Dispatcher
 from consumer.engine.handler import Handler
 from consumer.engine.holds import Holds
 from consumer.engine.links import Links
-from consumer.engine.process import Later, at_once, attempt, parked, words_of
+from consumer.engine.process import Later, at_once, attempt, faulty, parked, words_of
 from consumer.engine.state import CompanyState
 from consumer.engine.work import Again, Completion, Work
 from consumer.exceptions import Misconfigured, RateLimited, Transient, Unsure
@@ -142,24 +142,30 @@ class Handling:
         company_id = work.company_id
         if company_id is None:
             raise AssertionError("every event has a company")
-        # A process that was stopped for long may have lost its partitions without knowing it yet.
+        # Who was cut off from the group may have lost the partition without knowing it yet.
         may_write.set(self._is_owner)
         started = self._clock.now()
         work = work if work.since is not None else work._replace(since=started)
-        ended = await attempt(work, self._handler)
+        try:
+            ended = await attempt(work, self._handler)
+        except Exception as error:  # noqa: BLE001 - its key would wait for ever
+            ended = faulty(work, error)
         self._metrics.handler_seconds.observe((self._clock.now() - started) / self._clock.pace)
         if isinstance(ended, Completion):
             self._holds.answered(company_id)
             self._end(ended)
             return None
-        if isinstance(ended, Unsure):
-            return Again(work, _PAUSED_S)
-        if isinstance(ended, RateLimited):
-            return self._limited(work, company_id, ended)
+        if isinstance(ended, RateLimited | Unsure):
+            return self._postponed(work, company_id, ended)
         return self._failed(work, company_id, ended)
 
-    def _limited(self, work: Work, company_id: int, error: RateLimited) -> Again:
-        """No attempt is spent: the record keeps its place until the budget is there."""
+    def _postponed(self, work: Work, company_id: int, error: RateLimited | Unsure) -> Again | None:
+        """No attempt is spent: the record keeps its place, unless its company's are set aside by now."""
+        if self._holds.is_parking(company_id):
+            self._end(parked(work, self._handler, error.upstream, words_of(error), is_denied=False))
+            return None
+        if isinstance(error, Unsure):
+            return Again(work, _PAUSED_S)
         wait = error.retry_after_s + self._rng.uniform(0, self._config.retry.first_wait_s)
         self._metrics.retries["rate_limited"].inc()
         self._holds.rest(company_id, error.upstream, wait)

@@ -219,20 +219,28 @@ class Holds:
         self._held.release(company_id)
 
     async def _rest(self, company_id: int, company: _Company, upstream: str) -> None:
+        give_up = self._clock.now() + self._hold_s
         while (left := company.rests[upstream] - self._clock.now()) > 0:
-            await self._clock.sleep(left)
+            if self._clock.now() >= give_up:
+                self._park(company_id, company, upstream)
+            await self._clock.sleep(left if company.is_parking else min(left, self._hold_s))
         del company.rests[upstream]
         self._release(company_id, company)
+
+    def _park(self, company_id: int, company: _Company, upstream: str) -> None:
+        """From now on, set aside what waits of the company and what comes."""
+        if not company.is_parking:
+            company.is_parking = True
+            log.warning("company.parking", company=company_id, upstream=upstream)
+            self._held.park(company_id)
 
     async def _probe(self, company_id: int, company: _Company, upstream: str, breaker: Breaker) -> None:
         """Wait and probe until the outage is over; park the company's records when that takes too long."""
         give_up = self._clock.now() + self._hold_s
         while breaker.state is not BreakerState.CLOSED:
             now = self._clock.now()
-            if now >= give_up and not company.is_parking:
-                company.is_parking = True
-                log.warning("company.parking", company=company_id, upstream=upstream)
-                self._held.park(company_id)
+            if now >= give_up:
+                self._park(company_id, company, upstream)
             due = breaker.until if company.is_parking else min(breaker.until, give_up)
             if due > now:
                 await self._clock.sleep(due - now)

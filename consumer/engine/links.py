@@ -67,7 +67,10 @@ class Links:
         """Forget what will never be committed, because the partition has a new owner."""
         with self._lock:
             for link in links:
-                self._settle(link_key(link.key), link)
+                name = link_key(link.key)
+                # Only this very object: a later handling of the same event may have made an equal one.
+                if self._pending.get(name) is link:
+                    del self._pending[name]
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Take over a committed record; without a value it deletes the key.
@@ -102,7 +105,7 @@ class Links:
             return None
 
     def _settle(self, name: bytes, link: Link) -> None:
-        # Only this very link: an older committed one must not uncover itself while a newer is pending.
+        # An older committed one must not uncover itself while a newer is pending.
         if self._pending.get(name) == link:
             del self._pending[name]
 

@@ -34,7 +34,7 @@ from consumer.metrics import EngineMetrics
 from consumer.model.codec import Codec
 from consumer.model.events import Event, TimesheetEvent, UserEvent
 from consumer.model.registry import SchemaRegistryError
-from consumer.model.results import Result
+from consumer.model.results import Outcome, Result
 from consumer.model.topics import company_of_key
 
 
@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 _REGISTRY_PAUSE_S = 1.0
 _RELIEF_S = 1.0
 _LOOK_S = 0.05
+_ANSWER_S = 90.0
 
 
 class Engine:
@@ -74,7 +75,6 @@ class Engine:
         self._links = links
         self._on_result = on_result
         self._on_turn = on_turn
-        self._turned_at = float("-inf")
         self._ledger = Ledger()
         self.metrics = self._metrics = EngineMetrics.of(str(handler.kind), config.topics.events)
         self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
@@ -102,7 +102,7 @@ class Engine:
         A broker that cannot be reached is waited for; then everything begins anew, as in a new process.
         """
         try:
-            ride_out(self._work, stop, self._config.outage_s, self._beat)
+            ride_out(self._work, stop, self._config.outage_s, self._on_turn)
         finally:
             self._loop.call_soon_threadsafe(self.handling.close)
             self._report.closed()
@@ -141,18 +141,25 @@ class Engine:
     def is_clear(self, company_id: int) -> bool:
         """Whether records of the company can be handled now. Called from other threads; may take a call."""
         asked = asyncio.run_coroutine_threadsafe(self.handling.is_clear(company_id), self._loop)
-        return asked.result()
+        return asked.result(_ANSWER_S)
 
     def _is_owner(self) -> bool:
-        """Whether the loop has turned so lately that nobody else can have the partitions yet."""
-        return time.monotonic() < self._turned_at + self._config.lease_s
+        """Whether the membership was confirmed so lately that nobody else has the partitions yet."""
+        return time.monotonic() < self._consumer.heard_at() + self._config.lease_s
 
-    def _beat(self) -> None:
-        self._turned_at = time.monotonic()
-        self._on_turn()
+    def is_stale(self, record: Record) -> bool:
+        """Whether a newer event of the record's subject was applied already. Called from other threads."""
+        try:
+            event = self._decode(record)
+        except SchemaRegistryError:
+            return False
+        if event is None or isinstance(event, SchemaError):
+            return False
+        handled = self._handler.at_once(event)
+        return handled is not None and handled.outcome is Outcome.STALE
 
     def _turn(self) -> None:
-        self._beat()
+        self._on_turn()
         busy = self._ledger.in_flight() > 0 or self._committer.waiting() > 0
         records = self._poll(self._config.poll_busy_s if busy else self._config.poll_idle_s)
         self._follow_links()
@@ -178,7 +185,7 @@ class Engine:
     def _follow_links(self) -> None:
         if self._assigned_anew:
             # Nothing of a new partition is handled before the links of its last owner are known.
-            self._table.catch_up(time.monotonic, on_turn=self._beat)
+            self._table.catch_up(time.monotonic, on_turn=self._on_turn)
             self._handler.renew()
             self._assigned_anew = False
         else:
@@ -260,9 +267,10 @@ class Engine:
             self._metrics.late_completions.inc()
             self._links.drop_pending(handled.links)
             return
-        self._committer.add(
-            partition, finished(completion, handled, self._handler, self._config.topics, self._codec)
-        )
+        done = finished(completion, handled, self._handler, self._config.topics, self._codec)
+        if done.links is not handled.links:
+            self._links.drop_pending(handled.links)
+        self._committer.add(partition, done)
 
     def _committed(self, included: Sequence[Finished]) -> None:
         now = time.time()
@@ -335,6 +343,8 @@ class Engine:
         self._close_books(partitions)
 
     def _close_books(self, partitions: frozenset[TopicPartition]) -> None:
+        # What has come by now is forgotten with the rest; it must not look late, and new, afterwards.
+        self._collect()
         self._undecoded = [record for record in self._undecoded if record.source not in partitions]
         for partition in partitions:
             self._ledger.revoke(partition)
@@ -347,7 +357,7 @@ class Engine:
         deadline = time.monotonic() + self._config.drain_s
         self._loop.call_soon_threadsafe(self.handling.drop, partitions)
         while self._running_of(partitions, deadline) and time.monotonic() < deadline:
-            self._beat()
+            self._on_turn()
             self._collect(wait_s=_LOOK_S)
         self._collect()
 

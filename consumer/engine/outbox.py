@@ -70,6 +70,7 @@ def _encoded(
         messages.append(
             dead_letter(
                 record,
+                result.company_id,
                 topic=topics.dead_letters,
                 stage=completion.dead_stage,
                 reason=reason,

@@ -10,6 +10,7 @@ from consumer.engine.handler import Handled, Handler
 from consumer.engine.work import Completion, Work
 from consumer.exceptions import Misconfigured, RateLimited, SchemaError, Transient, UpstreamError
 from consumer.model import reasons
+from consumer.model.links import Link
 from consumer.model.results import Outcome
 
 
@@ -35,9 +36,9 @@ async def attempt(work: Work, handler: Handler[Any]) -> Completion | Later:
         return error
     except UpstreamError as error:
         reason = replace(reasons.rejected(name_of(error.upstream)), upstream=words_of(error))
-        return Completion(work, Handled(Outcome.FAILED, (reason,)))
+        return Completion(work, Handled(Outcome.FAILED, (reason,), links=handler.in_doubt(work.event)))
     except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the others, nor lose the record
-        return faulty(work, error)
+        return faulty(work, error, handler.in_doubt(work.event))
     return completed(work, handled)
 
 
@@ -66,7 +67,7 @@ def parked(work: Work, handler: Handler[Any], upstream: str, words: str, *, is_d
     return Completion(work, handled, dead_stage="handle" if work.failures else "held")
 
 
-def faulty(work: Work, error: Exception) -> Completion:
+def faulty(work: Work, error: Exception, links: tuple[Link, ...] = ()) -> Completion:
     """The completion of a record on which this program failed."""
     # The error's text may hold personal data; where it happened does not.
     frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-6:]]
@@ -80,7 +81,7 @@ def faulty(work: Work, error: Exception) -> Completion:
         offset=record.offset,
     )
     reason = replace(reasons.INTERNAL_ERROR, upstream=type(error).__name__)
-    return Completion(work, Handled(Outcome.FAILED, (reason,)), dead_stage="handle")
+    return Completion(work, Handled(Outcome.FAILED, (reason,), links=links), dead_stage="handle")
 
 
 def words_of(error: UpstreamError) -> str:

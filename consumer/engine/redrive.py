@@ -8,12 +8,12 @@ The contents of letters that wait are not kept in memory, only where they are.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from consumer.broker.port import Broker, GroupConsumer, Record, TopicPartition
+from consumer.broker.port import Broker, GroupConsumer, Message, Position, Record, TopicPartition
 from consumer.engine.commit import Committer
 from consumer.engine.deadletters import letter_of, redriven
 from consumer.engine.ledger import Ledger
@@ -38,7 +38,8 @@ _PASSING = frozenset(
 )
 """Reasons that may have passed."""
 _POLL_S = 0.5
-_READ_S = 30.0
+_READ_S = 10.0
+_TURN_S = 20.0
 _REGISTRY_PAUSE_S = 1.0
 
 
@@ -77,7 +78,8 @@ class _Waiting:
 class Redriver:
     """Redrives the dead letters of one events topic.
 
-    ``is_clear`` tells whether a company's records can be handled now; it may make a call.
+    ``is_clear`` tells whether a company's records can be handled now; it may make a call. ``is_stale`` tells
+    of a record whether a newer one of its subject was applied.
     """
 
     def __init__(  # noqa: PLR0917 - made in two places
@@ -86,6 +88,7 @@ class Redriver:
         codec: Codec,
         config: RedriveConfig,
         is_clear: Callable[[int], bool],
+        is_stale: Callable[[Record], bool],
         metrics: EngineMetrics,
         on_turn: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
@@ -94,6 +97,7 @@ class Redriver:
         self._codec = codec
         self._config = config
         self._is_clear = is_clear
+        self._is_stale = is_stale
         self._metrics = metrics
         self._on_turn = on_turn
         self._wall = wall
@@ -130,22 +134,38 @@ class Redriver:
         for record in self._consumer.poll(0.0 if self._has_more else _POLL_S):
             self._take(record, stop)
         self._has_more = False
+        self._commit()
+        self._move_on()
+        enough = time.monotonic() + _TURN_S
         for company_id in list(self._waiting):
-            if stop.is_set():
+            if stop.is_set() or time.monotonic() > enough:
                 break
             self._on_turn()
+            # Whoever was asked goes to the back: a company that takes long must not always be the first.
+            self._waiting[company_id] = self._waiting.pop(company_id)
             self._redrive(company_id)
-        if self._committer.waiting():
-            self._committer.commit(self._consumer)
+            self._commit()
         waiting = sum(map(len, self._waiting.values()))
         self._metrics.parked_waiting.set(waiting)
         self._hold_back(waiting)
+
+    def _commit(self) -> None:
+        if self._committer.waiting():
+            self._committer.commit(self._consumer)
 
     def _take(self, record: Record, stop: threading.Event) -> None:
         """Note a letter that is to be redriven; the others are somebody else's."""
         partition = record.source
         epoch = self._ledger.epoch(partition)
-        if epoch is None or not self._ledger.track(partition, record.offset):
+        if epoch is None:
+            return
+        if record.offset < self._ledger.position(partition):
+            log.error(
+                "offsets.went_back", topic=record.topic, partition=record.partition, offset=record.offset
+            )
+            self._forget({partition})
+            epoch = self._ledger.assign(partition, Position(record.offset))
+        if not self._ledger.track(partition, record.offset):
             return
         try:
             letter = self._letter(record, stop)
@@ -153,7 +173,7 @@ class Redriver:
             # Stopped while nobody can tell what it is: the next owner reads it again.
             return
         if letter is None or letter.company_id is None:
-            self._end(_Waiting(partition, epoch, record.offset, 0.0), ())
+            self._end(_Waiting(partition, epoch, record.offset, 0.0))
             return
         wait = min(
             self._config.longest_wait_s, self._config.first_wait_s * 2.0 ** min(letter.redrive_count, 30)
@@ -198,30 +218,74 @@ class Redriver:
     def _redrive(self, company_id: int) -> None:
         """Publish what is due of a company again, as much as fits into one transaction."""
         now = self._wall()
-        waiting_here = self._waiting[company_id]
-        due = [waiting for waiting in waiting_here if waiting.due <= now]
-        self._has_more = self._has_more or len(due) > self._config.batch
-        due = due[: self._config.batch]
+        due = [waiting for waiting in self._waiting[company_id] if waiting.due <= now]
         if not due or not self._clear(company_id):
             return
-        try:
-            records = self._read(due)
-        except BrokerError as error:
-            log.warning("redrive.unread", company=company_id, error=str(error))
-            return
-        gone = set(due)
-        if left := [waiting for waiting in waiting_here if waiting not in gone]:
-            self._waiting[company_id] = left
-        else:
-            del self._waiting[company_id]
-        for waiting in due:
-            record = records.get((waiting.partition, waiting.offset))
-            if record is None:
-                log.error("dead_letter.gone", company=company_id, offset=waiting.offset)
-                self._end(waiting, ())
+        ended = self._publish(due[: self._config.batch], self._redriven)
+        self._has_more = self._has_more or 0 < ended < len(due)
+        log.info("dead_letters.redriven", company=company_id, records=ended)
+
+    def _move_on(self) -> None:
+        """Put letters that wait at the frontier to the end of the topic, where there is little room else.
+
+        Which letters have gone back above those that wait has to fit into the commit's metadata. So that one
+        company that stays away does not keep all others waiting, the frontier is moved past its letters.
+        """
+        for partition in self._ledger.partitions():
+            horizon = self._ledger.horizon(partition)
+            if horizon is None:
                 continue
-            self._end(waiting, (record,))
-        log.info("dead_letters.redriven", company=company_id, records=len(due))
+            near = sorted(
+                (
+                    waiting
+                    for queue in self._waiting.values()
+                    for waiting in queue
+                    if waiting.partition == partition and waiting.offset < horizon
+                ),
+                key=lambda waiting: waiting.offset,
+            )
+            moved = self._publish(near, self._again)
+            self._has_more = self._has_more or moved > 0
+            self._commit()
+            log.info("dead_letters.moved_on", partition=partition.partition, records=moved)
+
+    def _publish(self, letters: Sequence[_Waiting], message_of: Callable[[Record], Message | None]) -> int:
+        """End these letters, each with a message if it needs one; return how many could be read."""
+        if not letters:
+            return 0
+        try:
+            records, reached = self._read(letters)
+        except BrokerError as error:
+            log.warning("redrive.unread", error=str(error))
+            return 0
+        ended: set[_Waiting] = set()
+        for waiting in letters:
+            record = records.get((waiting.partition, waiting.offset))
+            if record is None and waiting.offset >= reached[waiting.partition]:
+                continue
+            ended.add(waiting)
+            if record is None:
+                log.error("dead_letter.gone", partition=waiting.partition.partition, offset=waiting.offset)
+                self._end(waiting)
+                continue
+            message = message_of(record)
+            self._end(waiting, () if message is None else (message,))
+        self._waiting = {
+            company_id: left
+            for company_id, queue in self._waiting.items()
+            if (left := [waiting for waiting in queue if waiting not in ended])
+        }
+        return len(ended)
+
+    def _redriven(self, record: Record) -> Message | None:
+        """The record as it goes back; None if a newer one was applied, which it must not hide there."""
+        if self._is_stale(record):
+            return None
+        self._metrics.redriven.inc()
+        return redriven(record, letter_of(record, self._codec))
+
+    def _again(self, record: Record) -> Message:
+        return Message(record.topic, record.key, record.value, record.headers, record.partition)
 
     def _clear(self, company_id: int) -> bool:
         try:
@@ -230,17 +294,16 @@ class Redriver:
             log.warning("redrive.unclear", company=company_id, kind=type(error).__name__)
             return False
 
-    def _end(self, waiting: _Waiting, records: Iterable[Record]) -> None:
-        if not self._ledger.complete(waiting.partition, waiting.epoch, waiting.offset):
-            return
-        messages = tuple(redriven(record, letter_of(record, self._codec)) for record in records)
-        self._committer.add(waiting.partition, Finished(waiting.offset, messages))
-        self._metrics.redriven.inc(len(messages))
+    def _end(self, waiting: _Waiting, messages: tuple[Message, ...] = ()) -> None:
+        if self._ledger.complete(waiting.partition, waiting.epoch, waiting.offset):
+            self._committer.add(waiting.partition, Finished(waiting.offset, messages))
 
-    def _read(self, due: Sequence[_Waiting]) -> dict[tuple[TopicPartition, int], Record]:
-        """The letters themselves, read again."""
+    def _read(
+        self, letters: Sequence[_Waiting]
+    ) -> tuple[dict[tuple[TopicPartition, int], Record], dict[TopicPartition, int]]:
+        """The letters themselves, read again, and up to which offsets that was done."""
         wanted: dict[TopicPartition, set[int]] = {}
-        for waiting in due:
+        for waiting in letters:
             wanted.setdefault(waiting.partition, set()).add(waiting.offset)
         found: dict[tuple[TopicPartition, int], Record] = {}
         reader = self._broker.reader(list(wanted))
@@ -248,16 +311,17 @@ class Redriver:
             for partition, offsets in wanted.items():
                 reader.seek(partition, min(offsets))
             deadline = time.monotonic() + _READ_S
-            while any(reader.position(partition) <= max(offsets) for partition, offsets in wanted.items()):
-                if time.monotonic() > deadline:
-                    raise BrokerError("reading the dead letters again took too long")
+            while (
+                any(reader.position(partition) <= max(offsets) for partition, offsets in wanted.items())
+                and time.monotonic() < deadline
+            ):
                 self._on_turn()
                 for record in reader.poll(_POLL_S):
                     if record.offset in wanted[record.source]:
                         found[record.source, record.offset] = record
+            return found, {partition: reader.position(partition) for partition in wanted}
         finally:
             reader.close()
-        return found
 
     def _hold_back(self, waiting: int) -> None:
         is_full = waiting >= self._config.most_waiting
@@ -284,13 +348,16 @@ class Redriver:
         """Forget it all."""
         for partition in partitions:
             self._ledger.revoke(partition)
+        self._forget(partitions)
+
+    def _forget(self, partitions: Collection[TopicPartition]) -> None:
+        for partition in partitions:
             self._committer.forget(partition)
-        for company_id, queue in list(self._waiting.items()):
-            kept = [waiting for waiting in queue if waiting.partition not in partitions]
-            if kept:
-                self._waiting[company_id] = kept
-            else:
-                del self._waiting[company_id]
+        self._waiting = {
+            company_id: left
+            for company_id, queue in self._waiting.items()
+            if (left := [waiting for waiting in queue if waiting.partition not in partitions])
+        }
 
 
 def _closed(part: GroupConsumer | Committer) -> None:

@@ -1,4 +1,4 @@
-"""An old event never overwrites a newer one: revisions that were synced, skipped or failed here are noted."""
+"""An old event never overwrites a newer one: revisions that were synced, skipped or failed are noted."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from consumer.model.links import Link, LinkKey
 from consumer.model.results import Outcome
 
 
-_DECIDED_WITHOUT_A_CALL = frozenset({Outcome.SKIPPED, Outcome.FAILED})
+_NOT_SYNCED = frozenset({Outcome.SKIPPED, Outcome.FAILED})
 
 
 def made(link: Link | None) -> Link | None:
@@ -16,13 +16,18 @@ def made(link: Link | None) -> Link | None:
     return link if link is not None and link.target_id else None
 
 
-def in_doubt(links: Links, key: LinkKey) -> tuple[Link, ...]:
-    """The link without its fingerprint: a call whose answer was lost may have changed what it leads to.
+def in_doubt(links: Links, key: LinkKey, revision: int) -> tuple[Link, ...]:
+    """A note of the revision, and no fingerprint: what the link leads to may be anything.
 
-    So the next event is compared with what is there, even if it says what was sent last with an answer.
+    A call whose answer was lost, or one of several, may have changed it. So the next event is compared with
+    what is there, even if it says what was sent last with an answer.
     """
-    link = made(links.get(key))
-    return () if link is None else (replace(link, fingerprint=""),)
+    link = links.get(key)
+    if link is None:
+        return (
+            Link(key.company_id, key.kind, key.source_id, target_id="", revision=revision, fingerprint=""),
+        )
+    return (replace(link, revision=max(link.revision, revision), fingerprint=""),)
 
 
 def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revision: int) -> Handled:
@@ -31,9 +36,16 @@ def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revis
     Otherwise a parked event that is redriven later would be applied although a newer one, say the
     deletion of the same shift, was seen.
     """
-    if handled.outcome not in _DECIDED_WITHOUT_A_CALL:
+    if handled.outcome not in _NOT_SYNCED:
         return handled
     known = link or Link(
         key.company_id, key.kind, key.source_id, target_id="", revision=revision, fingerprint=""
     )
     return replace(handled, links=(*handled.links, replace(known, revision=revision)))
+
+
+def with_doubt_noted(handled: Handled, links: Links, key: LinkKey, revision: int) -> Handled:
+    """Add the note for an event that was decided against after calls, one of which may have had effect."""
+    if handled.outcome not in _NOT_SYNCED:
+        return handled
+    return replace(handled, links=(*handled.links, *in_doubt(links, key, revision)))

@@ -27,7 +27,7 @@ from consumer.sync.mapping import (
     timecard_fields,
     user_of_external_id,
 )
-from consumer.sync.revisions import in_doubt, made, with_revision_noted
+from consumer.sync.revisions import in_doubt, made, with_doubt_noted, with_revision_noted
 from consumer.upstream.procore import CREATE_CONTACT, Person, Timecard
 
 
@@ -76,7 +76,7 @@ class TimesheetHandler:
         company = self._companies[event.company_id]
         link = self._links.get(_key(event))
         handled = await self._decide(event, company, made(link))
-        handled = with_revision_noted(handled, _key(event), link, event.revision)
+        handled = with_doubt_noted(handled, self._links, _key(event), event.revision)
         return replace(handled, detail=shift_detail(event))
 
     async def probe(self, company_id: int) -> None:
@@ -88,7 +88,7 @@ class TimesheetHandler:
 
     def in_doubt(self, event: TimesheetEvent) -> tuple[Link, ...]:
         """The entry's link, without a fingerprint."""
-        return in_doubt(self._links, _key(event))
+        return in_doubt(self._links, _key(event), event.revision)
 
     def renew(self) -> None:
         """Read Procore's people anew: the last owner may have made contacts."""

@@ -19,7 +19,7 @@ from consumer.sync.mapping import (
     worker_fields,
 )
 from consumer.sync.matching import Matched, Refused, Rung, find_match, in_use, taken
-from consumer.sync.revisions import in_doubt, made, with_revision_noted
+from consumer.sync.revisions import in_doubt, made, with_doubt_noted, with_revision_noted
 from consumer.upstream.smartbarrel import Worker
 
 
@@ -89,7 +89,7 @@ class UserHandler:
             handled = await _after_duplicate(error, fields, company, new)
         if handled.outcome in SYNCED:
             return replace(handled, warnings=user_warnings(event))
-        return with_revision_noted(handled, _key(event), link, new.revision)
+        return with_doubt_noted(handled, self._links, _key(event), new.revision)
 
     async def probe(self, company_id: int) -> None:
         """Whether SmartBarrel answers for the company."""
@@ -100,7 +100,7 @@ class UserHandler:
 
     def in_doubt(self, event: UserEvent) -> tuple[Link, ...]:
         """The worker's link, without a fingerprint."""
-        return in_doubt(self._links, _key(event))
+        return in_doubt(self._links, _key(event), revision_of(event.asked_at))
 
     def renew(self) -> None:
         """Nothing is kept of SmartBarrel."""

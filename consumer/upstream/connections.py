@@ -1,8 +1,8 @@
 """Many connections to one server, each handed out by itself.
 
-The pool that httpx brings looks at all of its connections for every request, so that with two hundred requests
-under way a request costs milliseconds. Here an idle connection is taken from a stack: the one that was used last,
-so that the others may end.
+The pool that httpx brings looks at all of its connections for every request, so that with two hundred
+requests under way a request costs milliseconds. Here an idle connection is taken from a stack: the one that
+was used last, so that the others may end.
 """
 
 import asyncio

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from consumer.engine.deadletters import REDRIVEN_HEADER
 from consumer.engine.handler import Handled
 from consumer.engine.redrive import RedriveConfig, Redriver
 from consumer.engine.retry import RetryPolicy
-from consumer.exceptions import BrokerError, Misconfigured, RateLimited, Transient
+from consumer.exceptions import BrokerError, Misconfigured, RateLimited, Transient, Unsure
 from consumer.model import reasons
 from consumer.model.events import UserEvent
 from consumer.model.results import Outcome
@@ -71,7 +73,8 @@ def redriving(stage: Stage, running: Running, **options: float) -> Iterator[Redr
         transactional_id="redrive",
         **{"first_wait_s": 0.0, **options},  # type: ignore[arg-type]
     )
-    redriver = Redriver(stage.broker, stage.codec, config, running.engine.is_clear, running.engine.metrics)
+    engine = running.engine
+    redriver = Redriver(stage.broker, stage.codec, config, engine.is_clear, engine.is_stale, engine.metrics)
     stop, errors = threading.Event(), []
 
     def run() -> None:
@@ -266,33 +269,78 @@ def test_what_a_person_must_look_at_and_what_has_come_back_too_often_stays(stage
     assert keys == {b"2:9": 1, user_key(user(1, company_id=FINE)): 1, user_key(user(2, company_id=FINE)): 4}
 
 
-def test_after_a_pause_longer_than_the_lease_nothing_is_changed_upstream_until_the_loop_has_turned(
+class UnheardBroker:
+    """The real broker, whose consumers have heard of their group when the test says, if it says so."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.last: list[float] = []
+
+    def consumer(self, *args: Any, **options: Any) -> Any:
+        """A consumer that may be cut off."""
+        real = self._real.consumer(*args, **options)
+        heard_at = real.heard_at
+        real.heard_at = lambda: self.last[0] if self.last else heard_at()
+        return real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def test_who_has_not_heard_of_the_group_for_longer_than_the_lease_changes_nothing_until_then(
     stage: Stage,
 ) -> None:
-    """As in a process that was stopped: its partitions may be another's, who has written something newer."""
-    gate, asked = stage.gate(), list[bool]()
+    """As in a process that was stopped or cut off: its partitions may be another's, who has written since."""
+    asked: list[bool] = []
 
     async def act(event: UserEvent) -> Handled:
-        await gate.wait(event.user_id)
         asked.append(may_write.get()())
+        if not asked[-1]:
+            raise Unsure("smartbarrel", "updateWorker", None)
         return await create(event)
 
-    blocked, let_go = threading.Event(), threading.Event()
-
-    def block_the_loop() -> None:
-        if gate.waiting and not let_go.is_set():
-            blocked.set()
-            let_go.wait(10.0)
-
-    stage.publish(user(1), user(2))
-    running = stage.engine(Script(act), lease_s=0.1, on_turn=block_the_loop)
-    assert blocked.wait(10.0)
-    until(lambda: not running.engine._is_owner(), "for the lease to end")
-    gate.let(1)
-    until(lambda: asked == [False])
-    let_go.set()
-    until(running.engine._is_owner, "for the loop to turn again")
-    gate.let(2)
-    stage.wait_for_results(2)
+    broker = UnheardBroker(stage.broker)
+    broker.last.append(time.monotonic() - 100.0)
+    stage.publish(user(1))
+    running = stage.engine(Script(act), broker=broker, lease_s=8.0)
+    until(lambda: len(asked) >= 2, "for it to be tried again")
+    assert not any(asked)
+    assert stage.results() == []
+    broker.last.clear()
+    stage.wait_for_results(1)
     running.stop()
-    assert asked == [False, True]
+    assert asked[-1]
+    assert running.handler.probes == [], "it is nobody's fault"
+
+
+def test_a_record_that_is_asked_to_wait_while_its_company_is_set_aside_is_set_aside_too(stage: Stage) -> None:
+    """It was under way when the hold time ended, and would hold the frontier for as long as the outage."""
+    gate = stage.gate()
+
+    async def act(event: UserEvent) -> Handled:
+        if event.user_id == 1:
+            await gate.wait(1)
+            raise RateLimited("procore", "createTimecardEntry", 429)
+        raise denied()
+
+    async def health(_: int) -> None:
+        raise denied()
+
+    stage.publish(user(1), user(2), user(3))
+    running = stage.engine(Script(act, health=health), hold_s=0.2)
+    until(lambda: len(stage.read(TOPICS.dead_letters)) == 2)
+    gate.let(1)
+    found = stage.wait_for_results(3)
+    running.stop()
+    assert set(found.values()) == {Outcome.PARKED}
+
+
+def test_a_pause_that_is_asked_for_and_longer_than_the_hold_time_parks(stage: Stage) -> None:
+    limited = RateLimited("procore", "createTimecardEntry", 429)
+    limited.retry_after_s = 3600.0
+    upstream = Upstream({BROKEN: limited})
+    running = stage.engine(upstream.script(), hold_s=0.2)
+    stage.publish(user(1, company_id=BROKEN), user(2, company_id=BROKEN), user(3, company_id=FINE))
+    found = stage.wait_for_results(3)
+    running.stop()
+    assert Counter(found.values()) == {Outcome.PARKED: 2, Outcome.CREATED: 1}

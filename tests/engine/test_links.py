@@ -136,3 +136,12 @@ def test_the_last_link_that_was_made_and_not_dropped_is_known_else_the_last_comm
         for each, queue in waiting.items():
             newest = queue[-1] if queue else committed.get(each)
             assert links.get(LinkKey(COMPANY, LinkKind.USER, str(each))) == newest
+
+
+def test_an_equal_link_of_a_later_handling_stays_when_the_earlier_one_is_dropped() -> None:
+    links = Links(CODEC)
+    again = replace(FIRST)
+    links.add_pending([FIRST])
+    links.add_pending([again])
+    links.drop_pending([FIRST])
+    assert links.get(KEY) is again
