@@ -6,6 +6,10 @@ from consumer.broker.port import Broker, Record
 from consumer.exceptions import BrokerUnavailable
 
 
+_MOST = 5000
+"""Records of one poll: there may be millions to be read before work can begin."""
+
+
 class Table:
     """Feeds every record of a topic to ``apply``, in order per partition.
 
@@ -40,7 +44,7 @@ class Table:
 
     def follow(self, timeout_s: float = 0.0) -> int:
         """Apply what has arrived; return how many records that were."""
-        records = self._reader.poll(timeout_s)
+        records = self._reader.poll(timeout_s, _MOST)
         for record in records:
             self._apply(record)
         return len(records)

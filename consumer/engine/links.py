@@ -116,8 +116,9 @@ class Links:
 
 def follow_links(broker: Broker, topic: str, links: Links) -> Table:
     """Open the topic as a table that keeps ``links`` up to date."""
+    apply = links.apply
 
-    def apply(record: Record) -> None:
-        links.apply(record.key, record.value)
+    def take(record: Record) -> None:
+        apply(record.key, record.value)
 
-    return Table(broker, topic, apply)
+    return Table(broker, topic, take)

@@ -59,10 +59,9 @@ def _encoded(
     completion: Completion, handled: Handled, handler: Handler[Any], topics: Topics, codec: Codec
 ) -> Finished:
     result = _result(completion, handled, handler)
-    messages = [
-        Message(topics.sync_log, log_key(result.company_id, result.run_id), codec.encode(result)),
-        *(Message(topics.links, link_key(link.key), codec.encode(link)) for link in handled.links),
-    ]
+    messages = [Message(topics.sync_log, log_key(result.company_id, result.run_id), codec.encode(result))]
+    if handled.links:
+        messages += [Message(topics.links, link_key(link.key), codec.encode(link)) for link in handled.links]
     record, dead = completion.work.record, None
     if completion.dead_stage is not None:
         reason = handled.reasons[0]
