@@ -1,7 +1,6 @@
 """Companies that cannot be worked for are held, parked and redriven; the others do not notice."""
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,13 +18,24 @@ from consumer.engine.deadletters import REDRIVEN_HEADER
 from consumer.engine.handler import Handled
 from consumer.engine.redrive import RedriveConfig, Redriver
 from consumer.engine.retry import RetryPolicy
-from consumer.exceptions import BrokerError, Misconfigured, RateLimited, Transient, Unsure
+from consumer.exceptions import Misconfigured, RateLimited, Transient, Unsure
 from consumer.model import reasons
 from consumer.model.events import UserEvent
 from consumer.model.results import Outcome
 from consumer.model.topics import user_key
 from consumer.upstream.http import may_write
-from tests.engine.test_engine_stage import GROUP, TOPICS, Running, Script, Stage, a_stage, create, until, user
+from tests.engine.test_engine_stage import (
+    GROUP,
+    TOPICS,
+    Running,
+    Script,
+    Stage,
+    a_stage,
+    at_work,
+    create,
+    until,
+    user,
+)
 
 
 HOUR = Clock(pace=1200.0)
@@ -75,21 +85,8 @@ def redriving(stage: Stage, running: Running, **options: float) -> Iterator[Redr
     )
     engine = running.engine
     redriver = Redriver(stage.broker, stage.codec, config, engine.is_clear, engine.is_stale, engine.metrics)
-    stop, errors = threading.Event(), []
-
-    def run() -> None:
-        try:
-            redriver.run(stop)
-        except BrokerError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield redriver
-    stop.set()
-    thread.join(20.0)
-    assert not thread.is_alive()
-    assert errors == []
+    with at_work(redriver.run):
+        yield redriver
 
 
 def denied() -> Misconfigured:

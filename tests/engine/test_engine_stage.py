@@ -342,6 +342,26 @@ def a_stage(path: Path, partitions: int = 1) -> Iterator[Stage]:
         made.close()
 
 
+@contextmanager
+def at_work(run: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Something that works on a thread of its own until it is asked to stop; its errors are the test's."""
+    stop, errors = threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        try:
+            run(stop)
+        except BaseException as error:  # noqa: BLE001 - it belongs to the test's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert errors == []
+
+
 def _where(result: Result) -> tuple[int, int]:
     return result.source_partition, result.source_offset
 

@@ -1,6 +1,5 @@
 """Parked records go back once their company can be worked for: each once, and whatever else waits."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from consumer.metrics import EngineMetrics
 from consumer.model import reasons
 from consumer.model.events import UserEvent
 from consumer.model.topics import user_key
-from tests.engine.test_engine_stage import TOPICS, Stage, a_stage, until, user
+from tests.engine.test_engine_stage import TOPICS, Stage, a_stage, at_work, until, user
 
 
 GROUP = "redrive"
@@ -64,21 +63,8 @@ def redriving(stage: Stage, scene: Scene, *, broker: Any = None, **options: Any)
         EngineMetrics.of("users", TOPICS.events),
         on_turn=scene.turn,
     )
-    stop, errors = threading.Event(), list[BaseException]()
-
-    def run() -> None:
-        try:
-            redriver.run(stop)
-        except BaseException as error:  # noqa: BLE001 - it belongs to the test's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield redriver
-    stop.set()
-    thread.join(20.0)
-    assert not thread.is_alive()
-    assert errors == []
+    with at_work(redriver.run):
+        yield redriver
 
 
 def letter(stage: Stage, event: UserEvent, number: int, key: bytes | None = None) -> Message:
