@@ -140,6 +140,8 @@ class Redriver:
         for company_id in list(self._waiting):
             if stop.is_set() or time.monotonic() > enough:
                 break
+            if company_id not in self._waiting:
+                continue
             self._on_turn()
             # Whoever was asked goes to the back: a company that takes long must not always be the first.
             self._waiting[company_id] = self._waiting.pop(company_id)

@@ -80,7 +80,7 @@ def _settle(run: Run, member: Member, url: str) -> None:
         with connect(url) as broker:
             tail.read_all(broker)
             run.say(counts(tail))
-            run.tally.settled = tail.is_settled
+            run.tally.settled = run.is_settled(tail)
             if run.tally.settled or time.monotonic() > deadline:
                 run.judge(broker)
                 return

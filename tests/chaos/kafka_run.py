@@ -22,6 +22,7 @@ SCRIPT = Path(__file__).parents[2] / "deploy" / "kafka" / "kafka.sh"
 TICK_S = 0.05
 SAY_EVERY_S = 5.0
 SETTLE_S = 600.0
+LOOK_EVERY_S = 1.0
 QUIET_S = 3.0
 """How long all must be quiet before the run is over; the sink has its last records by then."""
 VISIT_DRAIN_S = 60.0
@@ -74,6 +75,7 @@ class _Turmoil:
     _bouncing: Thread | None = None
     _mixed_again: float | None = None
     _quiet_since: float | None = None
+    _looked_at: float = 0.0
 
     def __post_init__(self) -> None:
         """Make the schedule."""
@@ -105,7 +107,10 @@ class _Turmoil:
         if self.now < self.plan.duration_s or self._todo or self._batches or self._visitors:
             return False
         self.run.upstream.set_mode("none")
-        if not self.tail.is_settled:
+        if self.now - self._looked_at < LOOK_EVERY_S:
+            return False
+        self._looked_at = self.now
+        if not self.run.is_settled(self.tail):
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = self.now

@@ -37,9 +37,9 @@ class Tail:
     undecodable: int = 0
 
     @property
-    def is_settled(self) -> bool:
-        """Whether each event has its result, and all that was parked has come back."""
-        return len(self.places) == len(set(self.results)) and self.parked == self.redriven
+    def has_all_results(self) -> bool:
+        """Whether each event has its result."""
+        return len(self.places) == len(set(self.results))
 
     def open(self, broker: Broker) -> Reader:
         """A reader of all topics."""

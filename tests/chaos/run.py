@@ -97,12 +97,24 @@ class Run:
                 key = f"{world.COMPANY}:{rng.random()}".encode()
                 producer.send(Message(NAMES.user_events, key, value))
 
+    def is_settled(self, tail: Tail) -> bool:
+        """Whether each event has its result, and all that was parked has come back and had its effect.
+
+        An effect that is lost for good keeps a run from coming to rest.
+        """
+        if not tail.has_all_results:
+            return False
+        return judge(tail.places, tail.results, world.expected(tail.events), self._effects()).lost == 0
+
+    def _effects(self) -> Effects:
+        state = SandboxState(self.folder / "sandbox.db")
+        return Effects(state.workers(), state.people(), state.timecard_entries())
+
     def judge(self, broker: Broker) -> None:
         """Read everything, and compare."""
         tail, tally = Tail(), self.tally
         tail.read_all(broker)
-        state = SandboxState(self.folder / "sandbox.db")
-        effects = Effects(state.workers(), state.people(), state.timecard_entries())
+        effects = self._effects()
         tally.findings = judge(
             tail.places,
             tail.results,
@@ -114,7 +126,8 @@ class Run:
         tally.events, tally.results = len(tail.places), len(tail.results)
         tally.outcomes = dict(sorted(tail.outcomes.items()))
         tally.parked, tally.redriven = tail.parked, tail.redriven
-        creations = [one for one in state.writes() if one.method == "POST"]
+        writes = SandboxState(self.folder / "sandbox.db").writes()
+        creations = [one for one in writes if one.method == "POST"]
         tally.repeated_calls = len(creations) - effects.count
         tally.faults = self.upstream.counts()
         tally.rebalances = rebalances(self.folder)
