@@ -305,7 +305,9 @@ def test_a_pause_that_an_upstream_asks_for_is_added_up() -> None:
     before = values(REGISTRY, "crewsync_rate_limit_wait_seconds_total", "system")["procore",]
     limited("procore", 1.5)
     limited("procore", 2.0)
-    assert values(REGISTRY, "crewsync_rate_limit_wait_seconds_total", "system")["procore",] == before + 3.5
+    after = values(REGISTRY, "crewsync_rate_limit_wait_seconds_total", "system")["procore",]
+    # Other tests of the process may have added fractions.
+    assert after - before == pytest.approx(3.5)
 
 
 def test_a_stuck_loop_is_one_and_a_turning_one_is_zero() -> None:
