@@ -60,11 +60,12 @@ def parked(work: Work, handler: Handler[Any], upstream: str, words: str, *, is_d
     """The completion of a record that is given up for now, and redriven once its company is in order."""
     reason = reasons.access_refused if is_denied else reasons.upstream_unavailable
     # Without an attempt of its own, nothing can have become untrue.
-    links = handler.in_doubt(work.event) if work.failures else ()
+    was_tried = work.since is not None
+    links = handler.in_doubt(work.event) if was_tried else ()
     handled = Handled(
         Outcome.PARKED, (replace(reason(name_of(upstream)), upstream=words or None),), links=links
     )
-    return Completion(work, handled, dead_stage="handle" if work.failures else "held")
+    return Completion(work, handled, dead_stage="handle" if was_tried else "held")
 
 
 def faulty(work: Work, error: Exception, links: tuple[Link, ...] = ()) -> Completion:
