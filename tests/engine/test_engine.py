@@ -12,6 +12,7 @@ from consumer.broker.port import Message
 from consumer.engine.deadletters import HEADER, REASON_HEADER
 from consumer.engine.handler import Handled
 from consumer.exceptions import Misconfigured, NotFound, RateLimited, Rejected, Transient
+from consumer.metric_families import REGISTRY
 from consumer.model import reasons
 from consumer.model.codec import Codec
 from consumer.model.deadletters import DeadLetter
@@ -433,3 +434,26 @@ def test_an_event_that_the_handler_parks_is_set_aside_with_its_reason(stage: Sta
     assert (letter.reason_code, letter.company_id) == ("company_unknown", 99)
     assert letter.reason == reasons.COMPANY_UNKNOWN.message
     assert letter.failed_at > LETTER_AT
+
+
+def test_what_is_committed_is_counted_by_outcome_with_its_delay_and_its_dead_letter(stage: Stage) -> None:
+    def count(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, {"handler": "users", **labels}) or 0.0
+
+    def counts() -> list[float]:
+        return [
+            count("crewsync_records_total", outcome="created"),
+            count("crewsync_records_total", outcome="failed"),
+            count("crewsync_end_to_end_latency_seconds_count"),
+            count("crewsync_dlq_total", stage="decode", reason="undecodable"),
+            count("crewsync_decode_errors_total"),
+            count("crewsync_records_consumed_total"),
+        ]
+
+    before = counts()
+    stage.write(Message(TOPICS.events, b"1:1", b"no event"))
+    stage.publish(*(user(number) for number in range(5)))
+    running = stage.engine()
+    stage.wait_for_results(6)
+    running.stop()
+    assert [after - then for after, then in zip(counts(), before, strict=True)] == [5, 1, 6, 1, 1, 6]
