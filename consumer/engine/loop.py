@@ -23,13 +23,13 @@ from consumer.engine.handler import Handler
 from consumer.engine.handling import Handling
 from consumer.engine.ledger import Arrival, Ledger
 from consumer.engine.links import Links, follow_links
-from consumer.engine.outage import ride_out
+from consumer.engine.outage import close, ride_out
 from consumer.engine.outbox import Finished, finished
 from consumer.engine.process import undecodable
 from consumer.engine.report import Reporter
 from consumer.engine.state import EngineState
 from consumer.engine.work import Completion, Work
-from consumer.exceptions import BrokerError, SchemaError
+from consumer.exceptions import SchemaError
 from consumer.metrics import EngineMetrics
 from consumer.model.codec import Codec
 from consumer.model.events import Event, TimesheetEvent, UserEvent
@@ -76,7 +76,7 @@ class Engine:
         self._on_result = on_result
         self._on_turn = on_turn
         self._ledger = Ledger()
-        self.metrics = self._metrics = EngineMetrics.of(str(handler.kind), config.topics.events)
+        self.metrics = EngineMetrics.of(str(handler.kind), config.topics.events)
         self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
         self.handling = Handling(
             handler,
@@ -85,10 +85,10 @@ class Engine:
             rng or random.Random(),  # noqa: S311 - jitter is no secret
             self._completions.put,
             self._is_owner,
-            self._metrics,
+            self.metrics,
         )
         self._report = Reporter(
-            config, str(handler.kind), self._ledger, self.handling, links, loop, self._metrics
+            config, str(handler.kind), self._ledger, self.handling, links, loop, self.metrics
         )
         self._assigned_anew = False
         self._paused = False
@@ -115,7 +115,7 @@ class Engine:
             self._table = follow_links(self._broker, config.topics.links, self._links)
             opened.append(self._table)
             self._committer = Committer(
-                self._broker, self._ledger, config.transactional_id, self._committed, self._metrics
+                self._broker, self._ledger, config.transactional_id, self._committed, self.metrics
             )
             opened.append(self._committer)
             self._consumer = self._broker.consumer(
@@ -132,7 +132,7 @@ class Engine:
             raise
         finally:
             for part in reversed(opened):
-                _close(part)
+                close(part)
 
     def state(self) -> EngineState:
         """How it stands. May be called from any thread."""
@@ -214,12 +214,12 @@ class Engine:
                 epoch = self._begin_anew(source, record.offset)
             arrival = Arrival(len(record.value or b""), now, record.timestamp_ms)
             if not self._ledger.track(source, record.offset, arrival):
-                self._metrics.duplicates_suppressed.inc()
+                self.metrics.duplicates_suppressed.inc()
             elif isinstance(event, UserEvent | TimesheetEvent):
                 batch.append(Work(record, source, epoch, event.company_id, event))
             else:
                 self._completions.put(self._no_event(record, source, epoch, event))
-        self._metrics.consumed.inc(len(records) - len(self._undecoded))
+        self.metrics.consumed.inc(len(records) - len(self._undecoded))
         if batch:
             self._loop.call_soon_threadsafe(self.handling.submit, batch)
 
@@ -230,7 +230,7 @@ class Engine:
         if error is None:
             # Without a value the record deletes its key from the topic, and is no event.
             return Completion(work, None)
-        self._metrics.decode_errors.inc()
+        self.metrics.decode_errors.inc()
         return undecodable(work, error)
 
     def _decode(self, record: Record) -> Event | SchemaError | None:
@@ -264,7 +264,7 @@ class Engine:
         if handled is None:
             return
         if not on_time:
-            self._metrics.late_completions.inc()
+            self.metrics.late_completions.inc()
             self._links.drop_pending(handled.links)
             return
         done = finished(completion, handled, self._handler, self._config.topics, self._codec)
@@ -275,11 +275,11 @@ class Engine:
     def _committed(self, included: Sequence[Finished]) -> None:
         now = time.time()
         for outcome, count in Counter(done.result.outcome for done in included if done.result).items():
-            self._metrics.outcomes[outcome].inc(count)
+            self.metrics.outcomes[outcome].inc(count)
         for done in included:
-            self._metrics.end_to_end_seconds.observe(max(0.0, now - done.timestamp_ms / 1000))
+            self.metrics.end_to_end_seconds.observe(max(0.0, now - done.timestamp_ms / 1000))
             if done.dead is not None:
-                self._metrics.dead_letter(*done.dead).inc()
+                self.metrics.dead_letter(*done.dead).inc()
             if done.result is not None:
                 self._on_result(done.result)
 
@@ -317,7 +317,7 @@ class Engine:
 
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
         """Open the books where the last owner left them."""
-        self._metrics.rebalances["assigned"].inc()
+        self.metrics.rebalances["assigned"].inc()
         for partition in sorted(partitions):
             committed = self._consumer.committed(partition)
             self._ledger.assign(partition, committed)
@@ -331,7 +331,7 @@ class Engine:
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Let finish what runs, within the drain's deadline, commit it, and close the books."""
-        self._metrics.rebalances["revoked"].inc()
+        self.metrics.rebalances["revoked"].inc()
         if any(self._ledger.epoch(partition) is not None for partition in partitions):
             self._drain(partitions)
             self._committer.commit(self._consumer)
@@ -339,7 +339,7 @@ class Engine:
 
     def lost(self, partitions: frozenset[TopicPartition]) -> None:
         """Close the books; whatever is not committed is dropped."""
-        self._metrics.rebalances["lost"].inc()
+        self.metrics.rebalances["lost"].inc()
         self._close_books(partitions)
 
     def _close_books(self, partitions: frozenset[TopicPartition]) -> None:
@@ -368,10 +368,3 @@ class Engine:
         except TimeoutError:
             # The loop is stuck; what runs there is handled again by the next owner.
             return 0
-
-
-def _close(part: "Table | Committer | GroupConsumer") -> None:
-    try:
-        part.close()
-    except BrokerError as error:
-        log.warning("close.failed", error=str(error))

@@ -3,15 +3,31 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
-from consumer.exceptions import BrokerUnavailable
+from consumer.exceptions import BrokerError, BrokerUnavailable
 
 
 log = structlog.get_logger(__name__)
 
 _PAUSE_S = 1.0
+
+
+class Closable(Protocol):
+    """A part that holds something of the broker."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+def close(part: Closable) -> None:
+    """Close a part, also while the broker fails: what is not committed is handled again."""
+    try:
+        part.close()
+    except BrokerError as error:
+        log.warning("close.failed", error=str(error))
 
 
 def ride_out(

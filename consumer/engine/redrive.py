@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from consumer.broker.port import Broker, GroupConsumer, Message, Position, Record, TopicPartition
+from consumer.broker.port import Broker, Message, Position, Record, TopicPartition
 from consumer.engine.commit import Committer
 from consumer.engine.deadletters import letter_of, redriven
 from consumer.engine.ledger import Ledger
-from consumer.engine.outage import ride_out
+from consumer.engine.outage import close, ride_out
 from consumer.engine.outbox import Finished
 from consumer.exceptions import BrokerError, CrewsyncError, SchemaError
 from consumer.metrics import EngineMetrics
@@ -124,10 +124,10 @@ class Redriver:
                 while not stop.is_set():
                     self._turn(stop)
             finally:
-                _closed(self._consumer)
+                close(self._consumer)
                 self.lost(frozenset(self._ledger.partitions()))
         finally:
-            _closed(self._committer)
+            close(self._committer)
 
     def _turn(self, stop: threading.Event) -> None:
         self._on_turn()
@@ -360,10 +360,3 @@ class Redriver:
             for company_id, queue in self._waiting.items()
             if (left := [waiting for waiting in queue if waiting.partition not in partitions])
         }
-
-
-def _closed(part: GroupConsumer | Committer) -> None:
-    try:
-        part.close()
-    except BrokerError as error:
-        log.warning("close.failed", error=str(error))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from consumer.exceptions import Misconfigured
 from consumer.model.settings import CompanySettings
 from consumer.sync.codes import ProjectCodes
 from consumer.sync.directory import Directory
@@ -24,6 +25,14 @@ class Company:
 
 Companies = Mapping[int, Company]
 """By Procore's company id."""
+
+
+def set_up(companies: Companies, company_id: int) -> Company:
+    """The company. Raises Misconfigured if it is not in the settings."""
+    found = companies.get(company_id)
+    if found is None:
+        raise Misconfigured("settings", "company", None)
+    return found
 
 
 def company(settings: CompanySettings, name: str, procore: Procore, smartbarrel: SmartBarrel) -> Company:

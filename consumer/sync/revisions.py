@@ -22,12 +22,8 @@ def in_doubt(links: Links, key: LinkKey, revision: int) -> tuple[Link, ...]:
     A call whose answer was lost, or one of several, may have changed it. So the next event is compared with
     what is there, even if it says what was sent last with an answer.
     """
-    link = links.get(key)
-    if link is None:
-        return (
-            Link(key.company_id, key.kind, key.source_id, target_id="", revision=revision, fingerprint=""),
-        )
-    return (replace(link, revision=max(link.revision, revision), fingerprint=""),)
+    known = _noted(key, links.get(key), revision)
+    return (replace(known, revision=max(known.revision, revision), fingerprint=""),)
 
 
 def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revision: int) -> Handled:
@@ -38,9 +34,7 @@ def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revis
     """
     if handled.outcome not in _NOT_SYNCED:
         return handled
-    known = link or Link(
-        key.company_id, key.kind, key.source_id, target_id="", revision=revision, fingerprint=""
-    )
+    known = _noted(key, link, revision)
     return replace(handled, links=(*handled.links, replace(known, revision=revision)))
 
 
@@ -49,3 +43,8 @@ def with_doubt_noted(handled: Handled, links: Links, key: LinkKey, revision: int
     if handled.outcome not in _NOT_SYNCED:
         return handled
     return replace(handled, links=(*handled.links, *in_doubt(links, key, revision)))
+
+
+def _noted(key: LinkKey, link: Link | None, revision: int) -> Link:
+    """The link that is known, or one that leads nowhere and only notes the revision."""
+    return link or Link(key.company_id, key.kind, key.source_id, "", revision, fingerprint="")

@@ -8,13 +8,13 @@ from http import HTTPStatus
 
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.exceptions import Misconfigured, NotFound, Rejected, Transient
+from consumer.exceptions import NotFound, Rejected, Transient
 from consumer.model import reasons
 from consumer.model.events import Kind, ShiftWorker, TimesheetEvent
 from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import Outcome, Reason
 from consumer.sync.codes import Resolved
-from consumer.sync.company import Companies, Company
+from consumer.sync.company import Companies, Company, set_up
 from consumer.sync.directory import Ambiguous
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.mapping import (
@@ -81,10 +81,7 @@ class TimesheetHandler:
 
     async def probe(self, company_id: int) -> None:
         """Whether Procore answers for the company."""
-        company = self._companies.get(company_id)
-        if company is None:
-            raise Misconfigured("settings", "company", None)
-        await company.procore.probe()
+        await set_up(self._companies, company_id).procore.probe()
 
     def in_doubt(self, event: TimesheetEvent) -> tuple[Link, ...]:
         """The entry's link, without a fingerprint."""

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.exceptions import Duplicate, Misconfigured, NotFound
+from consumer.exceptions import Duplicate, NotFound
 from consumer.model import reasons
 from consumer.model.events import Kind, UserEvent
 from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import SYNCED, Outcome
-from consumer.sync.company import Companies, Company
+from consumer.sync.company import Companies, Company, set_up
 from consumer.sync.mapping import (
     NotDue,
     WorkerFields,
@@ -93,10 +93,7 @@ class UserHandler:
 
     async def probe(self, company_id: int) -> None:
         """Whether SmartBarrel answers for the company."""
-        company = self._companies.get(company_id)
-        if company is None:
-            raise Misconfigured("settings", "company", None)
-        await company.smartbarrel.probe()
+        await set_up(self._companies, company_id).smartbarrel.probe()
 
     def in_doubt(self, event: UserEvent) -> tuple[Link, ...]:
         """The worker's link, without a fingerprint."""
