@@ -1,7 +1,6 @@
 """The Kafka adapter of the broker port."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
@@ -74,8 +73,8 @@ class KafkaBroker:
         }
         knock(bootstrap, times.connect_s)
         self._admin = opened(kafka.KafkaAdminClient, self._settings).client
+        # Of any thread: to add to a set and to look into it are one step each.
         self._known_topics: set[str] = set()
-        self._lock = threading.Lock()
 
     def ensure_topics(self, specs: Iterable[TopicSpec]) -> Sequence[str]:
         """Create the topics that do not exist and return their names. Existing ones are left as they are."""
@@ -98,8 +97,7 @@ class KafkaBroker:
         found = self._described([topic])
         if topic not in found:
             raise TopicMissing(f"there is no topic {topic}")
-        with self._lock:
-            self._known_topics.add(topic)
+        self._known_topics.add(topic)
         return [TopicPartition(topic, number) for number in found[topic]]
 
     def written_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -152,9 +150,7 @@ class KafkaBroker:
 
     def _require(self, topic: str) -> None:
         """Raise TopicMissing, unless the topic was seen once."""
-        with self._lock:
-            known = topic in self._known_topics
-        if not known:
+        if topic not in self._known_topics:
             self.partitions(topic)
 
     def _await_visible(self, transactional_id: str) -> None:

@@ -75,7 +75,6 @@ class Outbox:
         self._failure: BaseException | None = None
         self._natives: dict[tuple[str, int], Any] = {}
         self._joined: set[tuple[str, int]] = set()
-        self._seen: set[str] = set()
         self._cluster = self.kafka._metadata  # noqa: SLF001 - see _send
         self._accumulator = self.kafka._accumulator  # noqa: SLF001 - see _send
         transactions = self.kafka._transaction_manager  # noqa: SLF001 - see _send
@@ -83,9 +82,7 @@ class Outbox:
 
     def send(self, message: Message) -> None:
         """Hand over a record, and wait if too much is unsent."""
-        if message.topic not in self._seen:
-            self._require_topic(message.topic)
-            self._seen.add(message.topic)
+        self._require_topic(message.topic)
         try:
             self._send(message)
         except LIBRARY_ERRORS as error:
