@@ -26,7 +26,7 @@ from pydantic import (
 
 from consumer.broker.connect import check
 from consumer.exceptions import ConfigurationError
-from consumer.model.settings import CompanySettings, TimeEntry
+from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
 
 
 PREFIX = "CREWSYNC_"
@@ -57,8 +57,12 @@ class CompanyConfig(BaseModel):
     procore_client_secret: SecretStr | None = None
     smartbarrel_api_key: SecretStr | None = None
     user_sync: bool = True
+    sync_classifications: bool = False
+    deactivate_workers: bool = False
     only_approved_shift: bool = True
     include_sub_workers: bool = False
+    time_entry: TimeEntry = TimeEntry.TOTAL_HOURS
+    project_time_entry: dict[int, TimeEntry] = Field(default_factory=dict)
     default_region: str = Field("US", pattern="^[A-Z]{2}$")
 
     @field_validator(*_SECRETS)
@@ -72,9 +76,15 @@ class CompanyConfig(BaseModel):
         return CompanySettings(
             company_id=self.company_id,
             user_sync=self.user_sync,
+            sync_classifications=self.sync_classifications,
+            deactivate_workers=self.deactivate_workers,
             only_approved_shift=self.only_approved_shift,
             include_sub_workers=self.include_sub_workers,
-            time_entry=TimeEntry.TOTAL_HOURS,
+            time_entry=self.time_entry,
+            project_time_entry=tuple(
+                ProjectTimeEntry(project_id, time_entry)
+                for project_id, time_entry in sorted(self.project_time_entry.items())
+            ),
             default_region=self.default_region,
         )
 

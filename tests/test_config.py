@@ -11,7 +11,7 @@ import pytest
 from consumer import config
 from consumer.config import Config
 from consumer.exceptions import ConfigurationError
-from consumer.model.settings import CompanySettings
+from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
 
 
 SECRET = "hunter2-5f4dcc3b5aa7"
@@ -344,7 +344,14 @@ smartbarrel_company_id = "granite-ridge"
 user_sync = false
 only_approved_shift = false
 include_sub_workers = true
+sync_classifications = true
+deactivate_workers = true
+time_entry = "start_stop"
 default_region = "CA"
+
+[companies.project_time_entry]
+2790002 = "total_hours"
+2790001 = "start_stop"
 """
 
 
@@ -355,6 +362,10 @@ def test_companies_are_a_json_list_or_a_path_to_a_toml_file(load: Load, tmp_path
         "user_sync": False,
         "only_approved_shift": False,
         "include_sub_workers": True,
+        "sync_classifications": True,
+        "deactivate_workers": True,
+        "time_entry": "start_stop",
+        "project_time_entry": {"2790001": "start_stop", "2790002": "total_hours"},
         "default_region": "CA",
     }
     from_toml = load(**{**REAL, "CREWSYNC_COMPANIES": str(path)})
@@ -362,7 +373,13 @@ def test_companies_are_a_json_list_or_a_path_to_a_toml_file(load: Load, tmp_path
     assert from_toml.companies == from_json.companies
     (company,) = from_toml.companies
     assert (company.name, company.smartbarrel_company_id) == ("Granite Ridge", "granite-ridge")
-    assert company.settings == CompanySettings(4281001, **choices)
+    projects = (
+        ProjectTimeEntry(2790001, TimeEntry.START_STOP),
+        ProjectTimeEntry(2790002, TimeEntry.TOTAL_HOURS),
+    )
+    assert company.settings == CompanySettings(4281001, **{**choices, "project_time_entry": projects})
+    assert company.settings.time_entry_of(2790002) is TimeEntry.TOTAL_HOURS
+    assert company.settings.time_entry_of(2790003) is TimeEntry.START_STOP
 
 
 def test_a_company_that_chooses_nothing_has_the_defaults(load: Load) -> None:

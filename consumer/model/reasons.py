@@ -16,6 +16,14 @@ NOT_AN_EMPLOYEE = Reason("not_an_employee", 'Not marked "Is Employee Of" the com
 USER_INACTIVE = Reason("user_inactive", "Deactivated in Procore")
 USER_SYNC_OFF = Reason("user_sync_off", "User sync is turned off for this company")
 
+WORKER_INACTIVE = Reason(
+    "worker_inactive", "The worker is inactive in SmartBarrel and cannot clock in; reactivate them there"
+)
+CLASSIFICATION_UNKNOWN = Reason(
+    "classification_unknown",
+    "Synced without a position: Procore does not list the classification that this person has",
+)
+
 # Shifts that are not for Procore, or not yet.
 SHIFT_DELETED = Reason("shift_deleted", "Deleted in SmartBarrel; time cards are never deleted in Procore")
 SHIFT_OPEN = Reason("shift_open", "The shift is still open; it syncs once the worker has clocked out")
@@ -111,6 +119,22 @@ def location_not_in_project(location: str) -> Reason:
     """Warning: the entry was made without the location."""
     message = f"Synced without its location, which Procore does not have: {location}"
     return Reason("location_not_in_project", message)
+
+
+def classification_not_on_project(name: str) -> Reason:
+    """The worker's classification could not be put on the project."""
+    return Reason(
+        "classification_not_on_project",
+        f"The classification {name} cannot be chosen on the Procore project; add it there by hand",
+    )
+
+
+def other_day(day: str, began: str) -> Reason:
+    """Warning: the two systems do not agree about the day, so one of them has the project's zone wrong."""
+    return Reason(
+        "other_day",
+        f"Booked on {day}, as SmartBarrel says, but by the Procore project's time zone it began on {began}",
+    )
 
 
 def left_over(codes: list[str]) -> Reason:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from consumer.exceptions import Misconfigured
 from consumer.model.settings import CompanySettings
+from consumer.sync.classifications import Classifications
 from consumer.sync.codes import ProjectCodes
 from consumer.sync.directory import Directory
+from consumer.sync.positions import Positions
 from consumer.upstream.procore import Procore
 from consumer.upstream.smartbarrel import SmartBarrel
 
@@ -21,6 +23,15 @@ class Company:
     smartbarrel: SmartBarrel
     directory: Directory
     codes: ProjectCodes
+    classifications: Classifications
+    positions: Positions
+
+    def renew(self) -> None:
+        """Read everything anew before it is used again."""
+        self.directory.renew()
+        self.codes.renew()
+        self.classifications.renew()
+        self.positions.renew()
 
 
 Companies = Mapping[int, Company]
@@ -37,4 +48,14 @@ def set_up(companies: Companies, company_id: int) -> Company:
 
 def company(settings: CompanySettings, name: str, procore: Procore, smartbarrel: SmartBarrel) -> Company:
     """A company with nothing read yet."""
-    return Company(name, settings, procore, smartbarrel, Directory(procore), ProjectCodes(procore))
+    classifications = Classifications(procore)
+    return Company(
+        name,
+        settings,
+        procore,
+        smartbarrel,
+        Directory(procore),
+        ProjectCodes(procore),
+        classifications,
+        Positions(smartbarrel, classifications, settings.company_id),
+    )

@@ -53,13 +53,13 @@ def revision_of(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
-def external_id(user_id: int) -> str:
-    """How SmartBarrel names a Procore user."""
-    return f"procore:{user_id}"
+def external_id(procore_id: int) -> str:
+    """How SmartBarrel names a Procore user (on a worker) or classification (on a position)."""
+    return f"procore:{procore_id}"
 
 
-def user_of_external_id(value: str | None) -> int | None:
-    """The Procore user in a worker's external id, if it holds one."""
+def procore_id(value: str | None) -> int | None:
+    """The Procore id in an external id, if it holds one."""
     prefix, _, number = (value or "").partition(":")
     return int(number) if prefix == "procore" and number.isascii() and number.isdigit() else None
 
@@ -86,6 +86,9 @@ def user_fingerprint(user: UserEvent, settings: CompanySettings) -> str:
         user.is_active,
         settings.user_sync,
         settings.default_region,
+        # So that a company which turns one of these on or off has those compared anew whom it concerns.
+        settings.sync_classifications and ("classification", user.work_classification_id),
+        settings.deactivate_workers and not user.is_active,
     )
 
 
@@ -202,6 +205,11 @@ def hours_text(hours: Decimal) -> str:
 def shift_detail(shift: TimesheetEvent) -> str:
     """The shift in a few words, for the log."""
     return f"{shift.work_date.isoformat()}, {hours_text(shift.total_hours)} h, {shift.project.name}"
+
+
+def is_to_be_deactivated(user: UserEvent, settings: CompanySettings) -> bool:
+    """Whether the user's worker should be inactive because the user is."""
+    return settings.user_sync and settings.deactivate_workers and not user.is_active
 
 
 def _gates(user: UserEvent, settings: CompanySettings) -> tuple[Reason, ...]:

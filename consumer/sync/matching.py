@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from consumer.engine.handler import Handled
 from consumer.model import reasons
 from consumer.model.results import Outcome, Reason
-from consumer.sync.mapping import WorkerFields, user_of_external_id
+from consumer.sync.mapping import WorkerFields, procore_id
 from consumer.upstream.smartbarrel import SmartBarrel, Worker
 
 
@@ -37,6 +38,11 @@ class Refused:
 
     outcome: Outcome
     reason: Reason
+
+    @property
+    def handled(self) -> Handled:
+        """How the user's event ends."""
+        return Handled(self.outcome, (self.reason,))
 
 
 Match = Matched | Refused | None
@@ -114,4 +120,4 @@ def _is_somebody_else(worker: Worker, fields: WorkerFields) -> bool:
     """Whether the worker is another Procore user's, or a subcontractor's."""
     if worker.external_id == fields.external_id:
         return False
-    return worker.contractor is not None or user_of_external_id(worker.external_id) is not None
+    return worker.contractor is not None or procore_id(worker.external_id) is not None

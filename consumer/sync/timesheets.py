@@ -21,11 +21,11 @@ from consumer.sync.mapping import (
     Booking,
     hours_text,
     origin_id,
+    procore_id,
     shift_detail,
     shift_fingerprint,
     shift_not_due,
     timecard_fields,
-    user_of_external_id,
 )
 from consumer.sync.revisions import in_doubt, made, with_doubt_noted, with_revision_noted
 from consumer.upstream.procore import CREATE_CONTACT, Person, Timecard
@@ -94,7 +94,7 @@ class TimesheetHandler:
             company.codes.renew()
 
     def _user_of(self, event: TimesheetEvent) -> int | None:
-        stated = user_of_external_id(event.worker.external_id)
+        stated = procore_id(event.worker.external_id)
         return stated if stated is not None else self._links.user_of_worker(event.company_id, event.worker.id)
 
     async def _decide(self, event: TimesheetEvent, company: Company, link: Link | None) -> Handled:

@@ -4,30 +4,22 @@ from dataclasses import replace
 
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.exceptions import Duplicate, NotFound
 from consumer.model import reasons
 from consumer.model.events import Kind, UserEvent
 from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import SYNCED, Outcome
-from consumer.sync.company import Companies, Company, set_up
+from consumer.sync.company import Companies, set_up
 from consumer.sync.mapping import (
     NotDue,
-    WorkerFields,
+    is_to_be_deactivated,
     revision_of,
     user_fingerprint,
     user_warnings,
     worker_fields,
 )
-from consumer.sync.matching import Matched, Refused, Rung, find_match, in_use, taken
+from consumer.sync.matching import Refused
 from consumer.sync.revisions import in_doubt, made, with_doubt_noted, with_revision_noted
-from consumer.upstream.smartbarrel import Worker
-
-
-_RUNG_OF_FIELD = {
-    "external_id": Rung.EXTERNAL_ID,
-    "payroll_id": Rung.PAYROLL_ID,
-    "phone_number": Rung.PHONE,
-}
+from consumer.sync.worker_plan import WorkerPlan, carry_out, plan_deactivation, plan_worker
 
 
 class UserHandler:
@@ -57,23 +49,24 @@ class UserHandler:
         linked = made(link)
         if linked is not None and linked.fingerprint == user_fingerprint(event, company.settings):
             again = replace(linked, revision=revision)
-            return Handled(Outcome.UNCHANGED, warnings=user_warnings(event), links=(again,))
+            # Whoever is deactivated lacks nothing that would matter.
+            warnings = user_warnings(event) if event.is_active else ()
+            return Handled(Outcome.UNCHANGED, warnings=warnings, links=(again,))
         fields = worker_fields(event, company.settings)
+        if linked is not None and is_to_be_deactivated(event, company.settings):
+            return None
         if isinstance(fields, NotDue):
             skipped = Handled(Outcome.SKIPPED, fields.reasons)
             return with_revision_noted(skipped, key, link, revision)
         return None
 
-    async def handle(self, event: UserEvent) -> Handled:
-        """Create, update or leave the worker."""
+    async def plan(self, event: UserEvent) -> WorkerPlan | Handled:
+        """What would be done, found with reads only; or how the event ends without a call that changes."""
         known = self.at_once(event)
         if known is not None:
             return known
         company = self._companies[event.company_id]
-        fields = worker_fields(event, company.settings)
-        if isinstance(fields, NotDue):
-            return Handled(Outcome.SKIPPED, fields.reasons)
-        link = self._links.get(_key(event))
+        link = made(self._links.get(_key(event)))
         new = Link(
             event.company_id,
             LinkKind.USER,
@@ -82,14 +75,20 @@ class UserHandler:
             revision_of(event.asked_at),
             user_fingerprint(event, company.settings),
         )
-        try:
-            handled = await _apply(fields, company, made(link), new)
-        except Duplicate as error:
-            # Somebody else took the value between our look and our call, so a second look decides.
-            handled = await _after_duplicate(error, fields, company, new)
-        if handled.outcome in SYNCED:
-            return replace(handled, warnings=user_warnings(event))
-        return with_doubt_noted(handled, self._links, _key(event), new.revision)
+        fields = worker_fields(event, company.settings)
+        if isinstance(fields, NotDue):
+            return Handled(Outcome.SKIPPED, fields.reasons) if link is None else plan_deactivation(link, new)
+        planned = await plan_worker(event, fields, company, link, new)
+        return planned.handled if isinstance(planned, Refused) else planned
+
+    async def handle(self, event: UserEvent) -> Handled:
+        """Create, update or leave the worker."""
+        plan = await self.plan(event)
+        if not isinstance(plan, Handled):
+            plan = await carry_out(plan, self._companies[event.company_id])
+        if plan.outcome in SYNCED or plan.links:
+            return plan
+        return with_doubt_noted(plan, self._links, _key(event), revision_of(event.asked_at))
 
     async def probe(self, company_id: int) -> None:
         """Whether SmartBarrel answers for the company."""
@@ -100,81 +99,10 @@ class UserHandler:
         return in_doubt(self._links, _key(event), revision_of(event.asked_at))
 
     def renew(self) -> None:
-        """Nothing is kept of SmartBarrel."""
+        """Read classifications and positions anew."""
+        for company in self._companies.values():
+            company.renew()
 
 
 def _key(event: UserEvent) -> LinkKey:
     return LinkKey(event.company_id, LinkKind.USER, str(event.user_id))
-
-
-async def _apply(fields: WorkerFields, company: Company, link: Link | None, new: Link) -> Handled:
-    if link is not None:
-        try:
-            worker = await company.smartbarrel.update_worker(link.target_id, _changes(None, fields))
-        except NotFound:
-            # The worker that was linked is gone for good; whoever matches now takes the place.
-            pass
-        except Duplicate as error:
-            return await _taken_from_linked(error, fields, company, link)
-        else:
-            return _synced(Outcome.UPDATED, worker, Rung.LINK, new)
-    match = await find_match(fields, company.smartbarrel)
-    if isinstance(match, Refused):
-        return Handled(match.outcome, (match.reason,))
-    if match is None:
-        # Whoever takes the place of a worker who is gone must not be answered with the one who is gone.
-        instead_of = f"-{link.target_id}" if link is not None else ""
-        key = f"user-{new.company_id}-{new.source_id}-{new.fingerprint}{instead_of}"
-        worker = await company.smartbarrel.create_worker(_changes(None, fields), key)
-        return _synced(Outcome.CREATED, worker, None, new)
-    return await _update(match, fields, company, new)
-
-
-async def _update(match: Matched, fields: WorkerFields, company: Company, new: Link) -> Handled:
-    changes = _changes(match.worker, fields)
-    if not changes:
-        return _synced(Outcome.UNCHANGED, match.worker, match.rung, new)
-    worker = await company.smartbarrel.update_worker(match.worker.id, changes)
-    return _synced(Outcome.UPDATED, worker, match.rung, new)
-
-
-async def _taken_from_linked(error: Duplicate, fields: WorkerFields, company: Company, link: Link) -> Handled:
-    """The user's own worker is known, so whoever has the value is somebody else."""
-    rung = _RUNG_OF_FIELD.get(error.field)
-    if rung is None:
-        raise error
-    other = await company.smartbarrel.worker(error.other_id)
-    own = await company.smartbarrel.worker(link.target_id)
-    refused = taken(rung, other, own, fields)
-    return Handled(refused.outcome, (refused.reason,))
-
-
-async def _after_duplicate(error: Duplicate, fields: WorkerFields, company: Company, new: Link) -> Handled:
-    match = await find_match(fields, company.smartbarrel)
-    if isinstance(match, Matched):
-        return await _update(match, fields, company, new)
-    if match is None:
-        rung = _RUNG_OF_FIELD.get(error.field)
-        if rung is None or rung is Rung.EXTERNAL_ID:
-            raise error
-        match = in_use(rung, await company.smartbarrel.worker(error.other_id))
-    return Handled(match.outcome, (match.reason,))
-
-
-def _changes(worker: Worker | None, fields: WorkerFields) -> dict[str, object]:
-    """The fields to send, all of them or those that differ.
-
-    An employee ID that is missing in Procore is never sent: it is recommended only, and to clear the
-    payroll ID that somebody entered in SmartBarrel could cost a person their pay.
-    """
-    wanted = fields.as_json()
-    if fields.payroll_id is None:
-        del wanted["payroll_id"]
-    if worker is None:
-        return wanted
-    return {name: value for name, value in wanted.items() if getattr(worker, name) != value}
-
-
-def _synced(outcome: Outcome, worker: Worker, rung: Rung | None, new: Link) -> Handled:
-    how = "" if rung in {None, Rung.LINK} else f", matched by {rung}"
-    return Handled(outcome, detail=f"worker {worker.id}{how}", links=(replace(new, target_id=worker.id),))

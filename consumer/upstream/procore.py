@@ -21,6 +21,7 @@ from consumer.upstream.http import json_of, send
 NAME = "procore"
 PER_PAGE = 100
 CREATE_CONTACT = "createCompanyPerson"
+CREATE_CLASSIFICATION = "createCompanyWorkClassification"
 _RENEW_EARLY_S = 60.0
 
 
@@ -47,6 +48,16 @@ class Person:
     origin_id: str | None
     is_employee: bool
     is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A work classification, and the projects on which it can be chosen."""
+
+    id: int
+    name: str
+    abbreviation: str | None
+    project_ids: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,10 @@ class Timecard:
     cost_code_id: int | None
     sub_job_id: int | None
     location_id: int | None
+    time_in: datetime | None = None
+    time_out: datetime | None = None
+    lunch_minutes: int | None = None
+    classification_id: int | None = None
 
 
 class TokenSource:
@@ -170,6 +185,12 @@ class Procore:
         except NotFound as error:
             raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
 
+    async def user(self, user_id: int) -> UserEvent:
+        """One user, active or not, as an event of this moment. Raises NotFound."""
+        asked_at = datetime.now(UTC)
+        path = f"/rest/v1.3/companies/{self.company_id}/users/{user_id}"
+        return user_event(self.company_id, await self._call("showCompanyUser", "GET", path), asked_at)
+
     async def create_contact(
         self, *, first_name: str, last_name: str, employee_id: str | None, origin_id: str
     ) -> Person:
@@ -184,6 +205,42 @@ class Procore:
             fields["employee_id"] = employee_id
         path = f"/rest/v1.0/companies/{self.company_id}/people"
         return person(await self._call(CREATE_CONTACT, "POST", path, body={"person": fields}))
+
+    async def update_person(self, person_id: int, fields: Mapping[str, object]) -> Person:
+        """Change a person; ``last_name`` is required, even if it stays. Raises NotFound."""
+        path = f"/rest/v1.0/companies/{self.company_id}/people/{person_id}"
+        return person(await self._call("updateCompanyPerson", "PATCH", path, body={"person": fields}))
+
+    # ------------------------------------------------------------ classifications
+
+    async def classifications(self) -> Sequence[Classification]:
+        """The company's work classifications."""
+        path = f"/rest/v1.0/companies/{self.company_id}/work_classifications"
+        pages = self._pages("listCompanyWorkClassifications", path)
+        return [classification(item) async for _, page in pages for item in page]
+
+    async def create_classification(self, fields: Mapping[str, object]) -> Classification:
+        """Create a classification at the company. Look for one first: names may repeat."""
+        path = f"/rest/v1.0/companies/{self.company_id}/work_classifications"
+        body = {"work_classification": fields}
+        return classification(await self._call(CREATE_CLASSIFICATION, "POST", path, body=body))
+
+    async def project_classifications(self, project_id: int) -> Sequence[Classification]:
+        """The classifications of a project, active there or not."""
+        path = f"/rest/v1.0/projects/{project_id}/work_classifications"
+        pages = self._pages("listProjectWorkClassifications", path)
+        return [classification(item) async for _, page in pages for item in page]
+
+    async def import_classifications(self, project_id: int) -> None:
+        """Put all of the company's classifications on a project."""
+        path = f"/rest/v1.0/projects/{project_id}/work_classifications/initial_setup"
+        await self._send("importCompanyWorkClassifications", "POST", path)
+
+    async def activate_classification(self, project_id: int, classification_id: int) -> None:
+        """Let a classification be chosen on a project that has it."""
+        path = f"/rest/v1.0/projects/{project_id}/work_classifications/{classification_id}"
+        body = {"work_classification": {"is_active": True}}
+        await self._send("updateProjectWorkClassification", "PATCH", path, body=body)
 
     # ------------------------------------------------------------ timecards
 
@@ -218,6 +275,12 @@ class Procore:
         path = f"/rest/v1.0/companies/{self.company_id}/timecard_entries/{entry_id}"
         body = {"project_id": project_id, "timecard_entry": fields}
         return timecard(await self._call("updateTimecardEntry", "PATCH", path, body=body))
+
+    async def classify_timecard(self, entry_id: int, classification_id: int) -> None:
+        """Put a classification on an entry, by the one call that documents it: the bulk update."""
+        path = f"/rest/v1.0/companies/{self.company_id}/timesheets"
+        body = {"updates": [{"id": entry_id}], "work_classification_id": classification_id}
+        await self._send("bulkUpdateTimecardEntries", "PATCH", path, body=body)
 
     # ------------------------------------------------------------ reference data
 
@@ -327,6 +390,16 @@ def person(item: Mapping[str, Any]) -> Person:
     )
 
 
+def classification(item: Mapping[str, Any]) -> Classification:
+    """A work classification of any answer."""
+    return Classification(
+        int(item["id"]),
+        str(item["name"]),
+        text(item.get("abbreviation")),
+        frozenset(map(int, item.get("project_ids") or ())),
+    )
+
+
 def cost_code(item: Mapping[str, Any]) -> CostCode:
     """A cost code of a list answer."""
     of_sub_job = item.get("biller_type") == "SubJob"
@@ -336,7 +409,10 @@ def cost_code(item: Mapping[str, Any]) -> CostCode:
 def timecard(item: Mapping[str, Any]) -> Timecard:
     """A timecard entry of any answer. ``hours`` comes as "8.0", also when "8.00" was sent."""
     location = item.get("location") or {}
-    hours = item.get("hours")
+    hours, lunch = item.get("hours"), item.get("lunch_time")
+    classified = item.get("work_classification_id")
+    if classified is None:
+        classified = (item.get("work_classification") or {}).get("id")
     return Timecard(
         id=int(item["id"]),
         project_id=int(item["project_id"]),
@@ -349,4 +425,12 @@ def timecard(item: Mapping[str, Any]) -> Timecard:
         cost_code_id=item.get("cost_code_id"),
         sub_job_id=item.get("sub_job_id"),
         location_id=location.get("id"),
+        time_in=_moment(item.get("time_in")),
+        time_out=_moment(item.get("time_out")),
+        lunch_minutes=None if lunch is None or lunch == "" else int(lunch),
+        classification_id=classified,
     )
+
+
+def _moment(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None

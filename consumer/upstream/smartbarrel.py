@@ -19,7 +19,9 @@ from consumer.upstream.http import json_of, send
 
 NAME = "smartbarrel"
 PER_PAGE = 200
-_OF_ONE_WORKER = frozenset({"getWorker", "updateWorker"})
+ACTIVE = "active"
+INACTIVE = "inactive"
+_OF_ONE = frozenset({"getWorker", "updateWorker", "updatePosition"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,29 @@ class Worker:
     payroll_id: str | None
     external_id: str | None
     contractor: str | None
-    is_active: bool
+    status: str
+    position_id: str | None
 
     @property
     def name(self) -> str:
         """First and last name."""
         return f"{self.first_name} {self.last_name}"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the worker can clock in."""
+        return self.status == ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position as SmartBarrel holds it. ``external_id`` is ``procore:`` and a classification's id."""
+
+    id: str
+    name: str
+    code: str | None
+    external_id: str | None
+    status: str
 
 
 class SmartBarrel:
@@ -82,6 +101,21 @@ class SmartBarrel:
     async def update_worker(self, worker_id: str, fields: Mapping[str, object]) -> Worker:
         """Change the given fields; None clears one. Raises Duplicate, NotFound."""
         return worker(await self._call("updateWorker", "PATCH", f"workers/{worker_id}", body=fields))
+
+    async def positions(self) -> Sequence[Position]:
+        """All positions, active and inactive."""
+        return [
+            position(item) async for page in self._pages("listPositions", "positions", ()) for item in page
+        ]
+
+    async def create_position(self, fields: Mapping[str, object], idempotency_key: str) -> Position:
+        """Create a position; the same key and fields answer the same one again. Raises Duplicate."""
+        headers = {"Idempotency-Key": idempotency_key}
+        return position(await self._call("createPosition", "POST", "positions", body=fields, headers=headers))
+
+    async def update_position(self, position_id: str, fields: Mapping[str, object]) -> Position:
+        """Change the given fields. Raises Duplicate, NotFound."""
+        return position(await self._call("updatePosition", "PATCH", f"positions/{position_id}", body=fields))
 
     async def timesheets(
         self, date_from: date | None = None, date_to: date | None = None
@@ -129,7 +163,7 @@ class SmartBarrel:
                 headers={"Authorization": f"Bearer {self._account.api_key}", **(headers or {})},
             )
         except NotFound as error:
-            if operation in _OF_ONE_WORKER:
+            if operation in _OF_ONE:
                 raise
             # There is nothing else that could be missing but the company, or the whole address.
             raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
@@ -149,7 +183,15 @@ def worker(item: Mapping[str, Any]) -> Worker:
         payroll_id=item.get("payroll_id"),
         external_id=item.get("external_id"),
         contractor=contractor["name"] if contractor else None,
-        is_active=item["status"] == "active",
+        status=str(item["status"]),
+        position_id=item.get("position_id"),
+    )
+
+
+def position(item: Mapping[str, Any]) -> Position:
+    """A position of any answer."""
+    return Position(
+        str(item["id"]), str(item["name"]), item.get("code"), item.get("external_id"), str(item["status"])
     )
 
 

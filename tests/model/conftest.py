@@ -24,7 +24,7 @@ from consumer.model.events import (
 from consumer.model.links import Link, LinkKind
 from consumer.model.results import Outcome, Reason, Result, RunMarker
 from consumer.model.schemas import Catalogue
-from consumer.model.settings import CompanySettings, TimeEntry
+from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
 
 
 MORNING = datetime(2026, 11, 23, 7, 15, 0, 123456, tzinfo=UTC)
@@ -87,7 +87,13 @@ EXAMPLES = (
     ),
     RunMarker(7, Kind.USERS, "r1", Trigger.REPLAY, "A. Örnek", MORNING, 20_000),
     Link(7, LinkKind.CONTACT, "w-1", "55", 3, "ab12"),
-    CompanySettings(7, user_sync=False, time_entry=TimeEntry.START_STOP, default_region="CA"),
+    CompanySettings(
+        7,
+        user_sync=False,
+        time_entry=TimeEntry.START_STOP,
+        default_region="CA",
+        project_time_entry=(ProjectTimeEntry(2790001, TimeEntry.TOTAL_HOURS),),
+    ),
     DeadLetter(
         "procore.user-events",
         0,

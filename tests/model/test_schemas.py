@@ -102,8 +102,12 @@ def test_whole_numbers_have_64_bits(version: SchemaVersion) -> None:
 def test_a_default_is_the_same_in_the_type_and_its_schema(cls: type) -> None:
     schema = json.loads(CATALOGUE.newest(f"crewsync.{cls.__name__}").text)
     in_schema = {field["name"]: field["default"] for field in schema["fields"] if "default" in field}
-    in_type = {each.name: each.default for each in fields(cls) if each.default is not MISSING}
-    assert in_type.items() <= in_schema.items()
+    in_type = {
+        each.name: list(each.default) if isinstance(each.default, tuple) else each.default
+        for each in fields(cls)
+        if each.default is not MISSING
+    }
+    assert in_type == {name: value for name, value in in_schema.items() if name in in_type}
     assert all(in_schema[name] in (None, []) for name in in_schema.keys() - in_type.keys())
 
 

@@ -23,13 +23,13 @@ from consumer.sync.mapping import (
     external_id,
     hours_text,
     origin_id,
+    procore_id,
     revision_of,
     shift_detail,
     shift_fingerprint,
     shift_not_due,
     timecard_fields,
     user_fingerprint,
-    user_of_external_id,
     user_warnings,
     worker_fields,
 )
@@ -284,18 +284,18 @@ def test_a_revision_is_in_microseconds_since_1970_in_whatever_zone_it_is_told() 
 @given(st.integers(min_value=1, max_value=2**63 - 1))
 def test_an_external_id_leads_back_to_its_user(user_id: int) -> None:
     assert external_id(user_id) == f"procore:{user_id}"
-    assert user_of_external_id(external_id(user_id)) == user_id
+    assert procore_id(external_id(user_id)) == user_id
 
 
 @pytest.mark.parametrize(
     "value", [None, "", "procore:", "procore:abc", "procore:-1", "8800101", "viewpoint:12", "PROCORE:12"]
 )
 def test_another_external_id_leads_to_no_user(value: str | None) -> None:
-    assert user_of_external_id(value) is None
+    assert procore_id(value) is None
 
 
 def test_an_external_id_with_a_digit_that_is_no_number_leads_to_no_user() -> None:
-    assert user_of_external_id("procore:8\u00b2") is None
+    assert procore_id("procore:8\u00b2") is None
 
 
 def test_an_origin_id_is_the_smartbarrel_id_with_its_prefix() -> None:

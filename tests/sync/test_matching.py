@@ -47,7 +47,8 @@ def one(number: int = 1, **fields: Any) -> Worker:
         "payroll_id": None,
         "external_id": None,
         "contractor": None,
-        "is_active": True,
+        "status": "active",
+        "position_id": None,
     }
     return Worker(**{**plain, **fields})
 

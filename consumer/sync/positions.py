@@ -1,0 +1,154 @@
+"""A Procore work classification as a SmartBarrel position: *Sync Classifications*."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from consumer.exceptions import Duplicate, NotFound
+from consumer.sync.classifications import Classifications, folded
+from consumer.sync.fingerprint import fingerprint
+from consumer.sync.mapping import external_id, procore_id
+from consumer.sync.readthrough import ReadThrough
+from consumer.upstream.procore import Classification
+from consumer.upstream.smartbarrel import ACTIVE, Position, SmartBarrel
+
+
+log = structlog.get_logger(__name__)
+
+_KEEP_S = 600.0
+_FRESH_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PositionPlan:
+    """The position that a classification should be: ``fields`` are what is to be sent, all for a new one."""
+
+    classification: Classification
+    position: Position | None
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    by_id: dict[str, Position] = field(default_factory=dict)
+    by_classification: dict[int, Position] = field(default_factory=dict)
+    by_name: dict[str, Position] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, positions: Iterable[Position]) -> "_Index":
+        index = cls()
+        for position in positions:
+            index.add(position)
+        return index
+
+    def add(self, position: Position) -> None:
+        self.by_id[position.id] = position
+        self.by_name[folded(position.name)] = position
+        classification_id = procore_id(position.external_id)
+        if classification_id is not None:
+            self.by_classification[classification_id] = position
+
+
+class Positions:
+    """The positions of one company."""
+
+    def __init__(self, smartbarrel: SmartBarrel, classifications: Classifications, company_id: int) -> None:
+        async def read(_: None) -> _Index:
+            return _Index.of(await smartbarrel.positions())
+
+        self._smartbarrel = smartbarrel
+        self._classifications = classifications
+        self._company_id = company_id
+        self._index: ReadThrough[None, _Index] = ReadThrough(read, keep_s=_KEEP_S)
+        self._changing = asyncio.Lock()
+
+    async def get(self, position_id: str) -> Position | None:
+        """The position with this id."""
+        return (await self._index.get(None)).by_id.get(position_id)
+
+    async def plan(self, classification_id: int) -> PositionPlan | None:
+        """The position of a classification; None if Procore does not list the classification."""
+        classification = await self._classifications.get(classification_id)
+        if classification is None:
+            return None
+        plan = await self._planned(classification, None)
+        return plan if plan.position is not None else await self._planned(classification, _FRESH_S)
+
+    async def carry_out(self, plan: PositionPlan) -> Position:
+        """Make or change the position, unless it is as it should be by now."""
+        if plan.position is not None and not plan.fields:
+            return plan.position
+        async with self._changing:
+            plan = await self._planned(plan.classification, None)
+            try:
+                return await self._sent(plan)
+            except (Duplicate, NotFound):
+                # Somebody else was quicker: what is there now decides.
+                return await self._sent(await self._planned(plan.classification, None))
+
+    async def sync_all(self) -> int:
+        """Make every classification a position, and say how many had to be made or changed."""
+        changed = 0
+        for classification_id in sorted(await self._classifications.all()):
+            plan = await self.plan(classification_id)
+            if plan is None or (plan.position is not None and not plan.fields):
+                continue
+            await self.carry_out(plan)
+            changed += 1
+        if changed:
+            log.info("positions.synced", company=self._company_id, changed=changed)
+        return changed
+
+    async def link(self, position: Position, classification_id: int) -> None:
+        """Note on the position which classification was made of it."""
+        fields = {"external_id": external_id(classification_id)}
+        (await self._index.get(None)).add(await self._smartbarrel.update_position(position.id, fields))
+
+    def renew(self) -> None:
+        """Read the positions anew before they are used again."""
+        self._index.renew()
+
+    async def _sent(self, plan: PositionPlan) -> Position:
+        if plan.position is not None and not plan.fields:
+            return plan.position
+        try:
+            position = await self._put(plan)
+        except BaseException:
+            self._index.renew()
+            raise
+        (await self._index.get(None)).add(position)
+        return position
+
+    async def _put(self, plan: PositionPlan) -> Position:
+        if plan.position is not None:
+            return await self._smartbarrel.update_position(plan.position.id, plan.fields)
+        key = f"position-{self._company_id}-{plan.classification.id}-{fingerprint(dict(plan.fields))}"
+        return await self._smartbarrel.create_position(plan.fields, key)
+
+    async def _planned(self, classification: Classification, younger_than_s: float | None) -> PositionPlan:
+        index = await self._index.get(None, younger_than_s)
+        wanted: dict[str, object] = {"external_id": external_id(classification.id), "status": ACTIVE}
+        linked = index.by_classification.get(classification.id)
+        named = index.by_name.get(folded(classification.name))
+        position = linked or named
+        if position is None:
+            code = {"code": classification.abbreviation} if classification.abbreviation else {}
+            new = {"name": classification.name, "external_id": wanted["external_id"], **code}
+            return PositionPlan(classification, None, new)
+        if named is None:
+            # Renamed in Procore. Where the new name belongs to another position, the old one stays.
+            wanted["name"] = classification.name
+        if linked is None and await self._is_anothers(position):
+            # A second classification of the same name shares the position of the first.
+            del wanted["external_id"]
+        changes = {name: value for name, value in wanted.items() if getattr(position, name) != value}
+        return PositionPlan(classification, position, changes)
+
+    async def _is_anothers(self, position: Position) -> bool:
+        """Whether the position stands for another classification that is there, or for something else."""
+        if position.external_id is None:
+            return False
+        classification_id = procore_id(position.external_id)
+        return classification_id is None or await self._classifications.get(classification_id) is not None

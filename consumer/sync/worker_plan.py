@@ -1,0 +1,209 @@
+"""What is to be done in SmartBarrel for a Procore user: planned with reads only, then carried out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from consumer.engine.handler import Handled
+from consumer.exceptions import Duplicate, NotFound
+from consumer.model import reasons
+from consumer.model.events import UserEvent
+from consumer.model.links import Link
+from consumer.model.results import Outcome, Reason
+from consumer.sync.company import Company
+from consumer.sync.mapping import WorkerFields, user_warnings
+from consumer.sync.matching import Refused, Rung, find_match, in_use, taken
+from consumer.sync.plan import Step
+from consumer.sync.positions import PositionPlan
+from consumer.upstream.smartbarrel import ACTIVE, INACTIVE, Worker
+
+
+_RUNG_OF_FIELD = {
+    "external_id": Rung.EXTERNAL_ID,
+    "payroll_id": Rung.PAYROLL_ID,
+    "phone_number": Rung.PHONE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """The worker to be made or changed, what is to be sent, and the position to be there before.
+
+    ``wanted`` is all that the worker should be, as far as it is known before the position is there;
+    ``changes`` is what of it is to be sent: all, if the worker is new or was not looked at.
+    """
+
+    link: Link
+    wanted: Mapping[str, object]
+    changes: Mapping[str, object]
+    fields: WorkerFields | None = None
+    worker_id: str | None = None
+    worker: Worker | None = None
+    rung: Rung | None = None
+    position: PositionPlan | None = None
+    warnings: tuple[Reason, ...] = ()
+    instead_of: str = ""
+
+    @property
+    def why(self) -> Sequence[str]:
+        """Which rung of the ladder matched."""
+        if self.worker_id is None:
+            return ("No worker in SmartBarrel has this external ID, payroll ID or phone number.",)
+        name = "" if self.worker is None else f", {self.worker.name}"
+        return (f"Worker {self.worker_id}{name}: matched by {self.rung}.",)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The calls that change something."""
+        steps = []
+        if self.position is not None and self.position.fields:
+            verb = "create" if self.position.position is None else "change"
+            name = self.position.classification.name
+            steps.append(Step(f"{verb} position {name} in SmartBarrel", self.position.fields))
+        if self.worker_id is None:
+            steps.append(Step("create a worker in SmartBarrel", self.changes))
+        elif self.changes:
+            steps.append(Step(f"change worker {self.worker_id} in SmartBarrel", self.changes))
+        return steps
+
+    @property
+    def handled(self) -> Handled:
+        """How the event ends once the plan is carried out."""
+        if self.worker_id is None:
+            outcome = Outcome.CREATED
+        else:
+            outcome = Outcome.UPDATED if self.changes else Outcome.UNCHANGED
+        return Handled(outcome, warnings=self.warnings)
+
+
+async def plan_worker(
+    event: UserEvent, fields: WorkerFields, company: Company, link: Link | None, new: Link
+) -> WorkerPlan | Refused:
+    """What is to be done for a user who is for syncing. A linked worker is not looked at."""
+    position, wanted, warnings = await _wanted(event, fields, company)
+    plan = WorkerPlan(new, wanted, wanted, fields, position=position, warnings=warnings)
+    if link is not None:
+        return replace(plan, worker_id=link.target_id, rung=Rung.LINK)
+    return await _matched(plan, fields, company)
+
+
+def plan_deactivation(link: Link, new: Link) -> WorkerPlan:
+    """The linked worker of a user who was deactivated."""
+    status = {"status": INACTIVE}
+    return WorkerPlan(new, status, status, worker_id=link.target_id, rung=Rung.LINK)
+
+
+async def carry_out(plan: WorkerPlan, company: Company) -> Handled:
+    """Make the calls. What somebody else has changed since the plan was made is looked at again, once."""
+    try:
+        return await _put(plan, company)
+    except NotFound:
+        if plan.rung is not Rung.LINK:
+            raise
+        if plan.fields is None:
+            return Handled(Outcome.SKIPPED, (reasons.USER_INACTIVE,))
+        # The worker that was linked is gone for good; whoever matches now takes the place.
+        again = await _matched(replace(plan, instead_of=f"-{plan.worker_id}"), plan.fields, company)
+        return again.handled if isinstance(again, Refused) else await carry_out(again, company)
+    except Duplicate as error:
+        if plan.fields is None:
+            raise
+        if plan.rung is Rung.LINK:
+            again = await _taken_from_linked(error, plan, plan.fields, company)
+        else:
+            # Somebody else took the value between our look and our call, so a second look decides.
+            again = await _after_duplicate(error, plan, plan.fields, company)
+    return again.handled if isinstance(again, Refused) else await _put(again, company)
+
+
+async def _wanted(
+    event: UserEvent, fields: WorkerFields, company: Company
+) -> tuple[PositionPlan | None, Mapping[str, object], tuple[Reason, ...]]:
+    """The position to be there before, all that is to be sent of what is known by now, and warnings.
+
+    An employee ID that is missing in Procore is never sent: it is recommended only, and to clear the
+    payroll ID that somebody entered in SmartBarrel could cost a person their pay.
+    """
+    sent = fields.as_json()
+    if fields.payroll_id is None:
+        del sent["payroll_id"]
+    if company.settings.deactivate_workers:
+        sent["status"] = ACTIVE
+    warnings = user_warnings(event)
+    if not company.settings.sync_classifications:
+        return None, sent, warnings
+    if event.work_classification_id is None:
+        return None, {**sent, "position_id": None}, warnings
+    position = await company.positions.plan(event.work_classification_id)
+    if position is None:
+        return None, sent, (*warnings, reasons.CLASSIFICATION_UNKNOWN)
+    if position.position is not None:
+        sent["position_id"] = position.position.id
+    return position, sent, warnings
+
+
+async def _matched(plan: WorkerPlan, fields: WorkerFields, company: Company) -> WorkerPlan | Refused:
+    match = await find_match(fields, company.smartbarrel)
+    if isinstance(match, Refused):
+        return match
+    if match is None:
+        return replace(plan, worker_id=None, worker=None, rung=None, changes=plan.wanted)
+    worker = match.worker
+    changes = {name: value for name, value in plan.wanted.items() if getattr(worker, name) != value}
+    return replace(plan, worker_id=worker.id, worker=worker, rung=match.rung, changes=changes)
+
+
+async def _put(plan: WorkerPlan, company: Company) -> Handled:
+    changes = plan.changes
+    if plan.position is not None:
+        position = await company.positions.carry_out(plan.position)
+        if plan.position.position is None:
+            changes = {**changes, "position_id": position.id}
+    if plan.worker_id is None:
+        # Whoever takes the place of a worker who is gone must not be answered with the one who is gone.
+        link = plan.link
+        at = f"-{changes['position_id']}" if changes.get("position_id") else ""
+        key = f"user-{link.company_id}-{link.source_id}-{link.fingerprint}{at}{plan.instead_of}"
+        return _synced(Outcome.CREATED, await company.smartbarrel.create_worker(changes, key), plan)
+    if plan.worker is not None and not changes:
+        return _synced(Outcome.UNCHANGED, plan.worker, plan)
+    worker = await company.smartbarrel.update_worker(plan.worker_id, changes)
+    return _synced(Outcome.UPDATED, worker, plan)
+
+
+async def _taken_from_linked(
+    error: Duplicate, plan: WorkerPlan, fields: WorkerFields, company: Company
+) -> Refused:
+    """The user's own worker is known, so whoever has the value is somebody else."""
+    rung = _RUNG_OF_FIELD.get(error.field)
+    if rung is None or plan.worker_id is None:
+        raise error
+    other = await company.smartbarrel.worker(error.other_id)
+    own = await company.smartbarrel.worker(plan.worker_id)
+    return taken(rung, other, own, fields)
+
+
+async def _after_duplicate(
+    error: Duplicate, plan: WorkerPlan, fields: WorkerFields, company: Company
+) -> WorkerPlan | Refused:
+    again = await _matched(plan, fields, company)
+    if isinstance(again, Refused) or again.worker_id is not None:
+        return again
+    rung = _RUNG_OF_FIELD.get(error.field)
+    if rung is None or rung is Rung.EXTERNAL_ID:
+        raise error
+    return in_use(rung, await company.smartbarrel.worker(error.other_id))
+
+
+def _synced(outcome: Outcome, worker: Worker, plan: WorkerPlan) -> Handled:
+    how = "" if plan.rung in {None, Rung.LINK} else f", matched by {plan.rung}"
+    if plan.changes.get("status") == INACTIVE:
+        return Handled(outcome, detail=f"worker {worker.id}, deactivated", links=_links(worker, plan))
+    warnings = plan.warnings if worker.is_active else (*plan.warnings, reasons.WORKER_INACTIVE)
+    return Handled(outcome, warnings=warnings, detail=f"worker {worker.id}{how}", links=_links(worker, plan))
+
+
+def _links(worker: Worker, plan: WorkerPlan) -> tuple[Link, ...]:
+    # What could not be synced whole has no fingerprint, so that the next event is compared again.
+    whole = reasons.CLASSIFICATION_UNKNOWN not in plan.warnings
+    fingerprint = plan.link.fingerprint if whole else ""
+    return (replace(plan.link, target_id=worker.id, fingerprint=fingerprint),)
