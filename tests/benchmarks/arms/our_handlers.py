@@ -9,7 +9,7 @@ from consumer.model.events import Kind, UserEvent
 from consumer.model.links import Link
 from consumer.model.results import Outcome
 from consumer.model.settings import CompanySettings
-from consumer.sync.company import Company, company
+from consumer.sync.company import Company
 from consumer.sync.users import UserHandler
 from consumer.upstream.http import http_client
 from tests.benchmarks.client import Waiting, checked, number_of
