@@ -35,7 +35,6 @@ class ClassificationPlan:
     """
 
     name: str
-    code: str | None
     classification: Classification | None
     on_project: OnProject
 
@@ -87,14 +86,12 @@ class Classifications:
         found = by_name((await self._of_company.get(None)).values()).get(folded(name))
         return found or by_name((await self.all()).values()).get(folded(name))
 
-    async def plan(
-        self, name: str, code: str | None, known_id: int | None, project_id: int
-    ) -> ClassificationPlan:
+    async def plan(self, name: str, known_id: int | None, project_id: int) -> ClassificationPlan:
         """What has to be done for a position; ``known_id`` is the classification that it is linked to."""
         found = None if known_id is None else await self.get(known_id)
         found = found or await self.named(name)
         on_project = OnProject.ABSENT if found is None else await self._on_project(found.id, project_id)
-        return ClassificationPlan(name, code, found, on_project)
+        return ClassificationPlan(name, found, on_project)
 
     async def carry_out(self, plan: ClassificationPlan, project_id: int) -> Classification:
         """Do it; what was done meanwhile is not done again.
@@ -137,9 +134,8 @@ class Classifications:
         found = await self.named(plan.name)
         if found is not None:
             return found
-        fields = {"name": plan.name, **({"abbreviation": plan.code} if plan.code else {})}
         try:
-            made = await self._procore.create_classification(fields)
+            made = await self._procore.create_classification({"name": plan.name})
         finally:
             self._of_company.renew()
         # Another process may have had the same wish at the same moment: everybody takes the oldest.

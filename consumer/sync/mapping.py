@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from consumer.model import reasons
 from consumer.model.events import ShiftStatus, TimesheetEvent, UserEvent
 from consumer.model.results import Reason
-from consumer.model.settings import CompanySettings
+from consumer.model.settings import CompanySettings, TimeEntry
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.phones import UnusablePhoneError, known_region, to_e164
 
@@ -69,6 +69,11 @@ def origin_id(smartbarrel_id: str) -> str:
     return f"sb:{smartbarrel_id}"
 
 
+def one_line(value: str | None) -> str:
+    """The text with runs of white space as one space: names come with doubled spaces and line breaks."""
+    return " ".join((value or "").split())
+
+
 def user_fingerprint(user: UserEvent, settings: CompanySettings) -> str:
     """Everything of the user and the settings that decides what SmartBarrel should hold.
 
@@ -94,7 +99,7 @@ def user_fingerprint(user: UserEvent, settings: CompanySettings) -> str:
 
 def user_warnings(user: UserEvent) -> tuple[Reason, ...]:
     """What is only recommended, and missing."""
-    return () if _one_line(user.employee_id) else (reasons.MISSING_EMPLOYEE_ID,)
+    return () if one_line(user.employee_id) else (reasons.MISSING_EMPLOYEE_ID,)
 
 
 def worker_fields(user: UserEvent, settings: CompanySettings) -> WorkerFields | NotDue:
@@ -102,7 +107,7 @@ def worker_fields(user: UserEvent, settings: CompanySettings) -> WorkerFields | 
     gates = _gates(user, settings)
     if gates:
         return NotDue(gates)
-    first_name, last_name, email = map(_one_line, (user.first_name, user.last_name, user.email))
+    first_name, last_name, email = map(one_line, (user.first_name, user.last_name, user.email))
     missing = [
         reason
         for value, reason in (
@@ -122,7 +127,7 @@ def worker_fields(user: UserEvent, settings: CompanySettings) -> WorkerFields | 
         last_name=last_name,
         email=email,
         phone_number=phone,
-        payroll_id=_one_line(user.employee_id) or None,
+        payroll_id=one_line(user.employee_id) or None,
         external_id=external_id(user.user_id),
     )
 
@@ -143,19 +148,38 @@ def shift_not_due(shift: TimesheetEvent, settings: CompanySettings) -> NotDue | 
     return NotDue(tuple(why)) if why else None
 
 
-def shift_fingerprint(shift: TimesheetEvent, user_id: int | None) -> str:
-    """Everything of the shift that decides what Procore should hold, and whose it is."""
+def shift_fingerprint(shift: TimesheetEvent, user_id: int | None, settings: CompanySettings) -> str:
+    """Everything of the shift and the settings that decides what Procore should hold, and whose it is."""
+    position = shift.worker.position
+    # A synced user keeps Procore's own classification.
+    counts = position is not None and (user_id is None or not settings.user_sync)
     return fingerprint(
         _MAPPING,
         shift.procore_project_id,
         shift.worker.id,
         user_id,
         shift.work_date,
-        shift.total_hours,
+        sorted(shift_times(shift, settings.time_entry_of(shift.procore_project_id or 0)).items()),
         shift.cost_code_segment_1,
         shift.cost_code_segment_2,
         shift.location,
+        (position.id, position.name) if position is not None and counts else None,
     )
+
+
+def shift_times(shift: TimesheetEvent, time_entry: TimeEntry) -> Mapping[str, object]:
+    """How long was worked, as Procore's Time Entry setting of the project wants it.
+
+    Start and stop are sent in UTC: what Procore makes of a time without a zone is not settled. The day is
+    SmartBarrel's, which is the day in the project's zone on which the shift began.
+    """
+    if time_entry is TimeEntry.TOTAL_HOURS:
+        return {"hours": hours_text(shift.total_hours)}
+    return {
+        "time_in": moment_text(shift.time_in),
+        "time_out": moment_text(shift.time_out),
+        "lunch_time": str(shift.break_minutes),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +200,9 @@ class Booking:
     codes: Codes
 
 
-def timecard_fields(shift: TimesheetEvent, booking: Booking) -> Mapping[str, object]:
+def timecard_fields(
+    shift: TimesheetEvent, booking: Booking, times: Mapping[str, object]
+) -> Mapping[str, object]:
     """The timecard entry that the shift should be, as Procore's API names its fields.
 
     ``billable`` is always sent: Procore's API takes false where its user interface would take true.
@@ -188,7 +214,7 @@ def timecard_fields(shift: TimesheetEvent, booking: Booking) -> Mapping[str, obj
     }
     return {
         "date": shift.work_date.isoformat(),
-        "hours": hours_text(shift.total_hours),
+        **times,
         "party_id": booking.party_id,
         "description": DESCRIPTION,
         "billable": True,
@@ -200,6 +226,11 @@ def timecard_fields(shift: TimesheetEvent, booking: Booking) -> Mapping[str, obj
 def hours_text(hours: Decimal) -> str:
     """Hours as a decimal string with two places."""
     return f"{hours:.2f}"
+
+
+def moment_text(moment: datetime | None) -> str | None:
+    """A moment in UTC with whole seconds, as Procore writes it."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def shift_detail(shift: TimesheetEvent) -> str:
@@ -228,8 +259,3 @@ def _phone(user: UserEvent, settings: CompanySettings) -> str | Reason:
         return to_e164(user.mobile_phone, known_region(user.country_code, settings.default_region))
     except UnusablePhoneError as error:
         return reasons.unusable_phone(str(error))
-
-
-def _one_line(value: str | None) -> str:
-    """Runs of white space as one space: names come with doubled spaces and line breaks."""
-    return " ".join((value or "").split())

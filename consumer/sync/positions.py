@@ -32,7 +32,6 @@ class PositionPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    by_id: dict[str, Position] = field(default_factory=dict)
     by_classification: dict[int, Position] = field(default_factory=dict)
     by_name: dict[str, Position] = field(default_factory=dict)
 
@@ -44,7 +43,6 @@ class _Index:
         return index
 
     def add(self, position: Position) -> None:
-        self.by_id[position.id] = position
         self.by_name[folded(position.name)] = position
         classification_id = procore_id(position.external_id)
         if classification_id is not None:
@@ -63,10 +61,6 @@ class Positions:
         self._company_id = company_id
         self._index: ReadThrough[None, _Index] = ReadThrough(read, keep_s=_KEEP_S)
         self._changing = asyncio.Lock()
-
-    async def get(self, position_id: str) -> Position | None:
-        """The position with this id."""
-        return (await self._index.get(None)).by_id.get(position_id)
 
     async def plan(self, classification_id: int) -> PositionPlan | None:
         """The position of a classification; None if Procore does not list the classification."""
@@ -101,10 +95,10 @@ class Positions:
             log.info("positions.synced", company=self._company_id, changed=changed)
         return changed
 
-    async def link(self, position: Position, classification_id: int) -> None:
-        """Note on the position which classification was made of it."""
+    async def link(self, position_id: str, classification_id: int) -> None:
+        """Note on a position which classification was made of it."""
         fields = {"external_id": external_id(classification_id)}
-        (await self._index.get(None)).add(await self._smartbarrel.update_position(position.id, fields))
+        (await self._index.get(None)).add(await self._smartbarrel.update_position(position_id, fields))
 
     def renew(self) -> None:
         """Read the positions anew before they are used again."""

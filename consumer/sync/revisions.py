@@ -9,11 +9,18 @@ from consumer.model.results import Outcome
 
 
 _NOT_SYNCED = frozenset({Outcome.SKIPPED, Outcome.FAILED})
+_UNTRIED = "-"
+"""The fingerprint of a link that leads nowhere because nothing was tried."""
 
 
 def made(link: Link | None) -> Link | None:
     """The link if it leads somewhere; None if it only notes a revision."""
     return link if link is not None and link.target_id else None
+
+
+def is_doubted(link: Link) -> bool:
+    """Whether something was tried, and nobody knows what it has led to."""
+    return not link.target_id and link.fingerprint != _UNTRIED
 
 
 def in_doubt(links: Links, key: LinkKey, revision: int) -> tuple[Link, ...]:
@@ -22,7 +29,7 @@ def in_doubt(links: Links, key: LinkKey, revision: int) -> tuple[Link, ...]:
     A call whose answer was lost, or one of several, may have changed it. So the next event is compared with
     what is there, even if it says what was sent last with an answer.
     """
-    known = _noted(key, links.get(key), revision)
+    known = links.get(key) or Link(key.company_id, key.kind, key.source_id, "", revision, "")
     return (replace(known, revision=max(known.revision, revision), fingerprint=""),)
 
 
@@ -34,7 +41,7 @@ def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revis
     """
     if handled.outcome not in _NOT_SYNCED:
         return handled
-    known = _noted(key, link, revision)
+    known = link or Link(key.company_id, key.kind, key.source_id, "", revision, _UNTRIED)
     return replace(handled, links=(*handled.links, replace(known, revision=revision)))
 
 
@@ -43,8 +50,3 @@ def with_doubt_noted(handled: Handled, links: Links, key: LinkKey, revision: int
     if handled.outcome not in _NOT_SYNCED:
         return handled
     return replace(handled, links=(*handled.links, *in_doubt(links, key, revision)))
-
-
-def _noted(key: LinkKey, link: Link | None, revision: int) -> Link:
-    """The link that is known, or one that leads nowhere and only notes the revision."""
-    return link or Link(key.company_id, key.kind, key.source_id, "", revision, fingerprint="")

@@ -7,7 +7,7 @@ from consumer.engine.links import Links
 from consumer.model import reasons
 from consumer.model.events import Kind, UserEvent
 from consumer.model.links import Link, LinkKey, LinkKind
-from consumer.model.results import SYNCED, Outcome
+from consumer.model.results import Outcome
 from consumer.sync.company import Companies, set_up
 from consumer.sync.mapping import (
     NotDue,
@@ -63,8 +63,34 @@ class UserHandler:
     async def plan(self, event: UserEvent) -> WorkerPlan | Handled:
         """What would be done, found with reads only; or how the event ends without a call that changes."""
         known = self.at_once(event)
+        return await self._plan(event) if known is None else known
+
+    async def handle(self, event: UserEvent) -> Handled:
+        """Create, update or leave the worker."""
+        known = self.at_once(event)
         if known is not None:
             return known
+        key, revision = _key(event), revision_of(event.asked_at)
+        plan = await self._plan(event)
+        if isinstance(plan, Handled):
+            return with_revision_noted(plan, key, self._links.get(key), revision)
+        handled = await carry_out(plan, self._companies[event.company_id])
+        return with_doubt_noted(handled, self._links, key, revision)
+
+    async def probe(self, company_id: int) -> None:
+        """Whether SmartBarrel answers for the company."""
+        await set_up(self._companies, company_id).smartbarrel.probe()
+
+    def in_doubt(self, event: UserEvent) -> tuple[Link, ...]:
+        """The worker's link, without a fingerprint."""
+        return in_doubt(self._links, _key(event), revision_of(event.asked_at))
+
+    def renew(self) -> None:
+        """Read classifications and positions anew."""
+        for company in self._companies.values():
+            company.renew()
+
+    async def _plan(self, event: UserEvent) -> WorkerPlan | Handled:
         company = self._companies[event.company_id]
         link = made(self._links.get(_key(event)))
         new = Link(
@@ -80,28 +106,6 @@ class UserHandler:
             return Handled(Outcome.SKIPPED, fields.reasons) if link is None else plan_deactivation(link, new)
         planned = await plan_worker(event, fields, company, link, new)
         return planned.handled if isinstance(planned, Refused) else planned
-
-    async def handle(self, event: UserEvent) -> Handled:
-        """Create, update or leave the worker."""
-        plan = await self.plan(event)
-        if not isinstance(plan, Handled):
-            plan = await carry_out(plan, self._companies[event.company_id])
-        if plan.outcome in SYNCED or plan.links:
-            return plan
-        return with_doubt_noted(plan, self._links, _key(event), revision_of(event.asked_at))
-
-    async def probe(self, company_id: int) -> None:
-        """Whether SmartBarrel answers for the company."""
-        await set_up(self._companies, company_id).smartbarrel.probe()
-
-    def in_doubt(self, event: UserEvent) -> tuple[Link, ...]:
-        """The worker's link, without a fingerprint."""
-        return in_doubt(self._links, _key(event), revision_of(event.asked_at))
-
-    def renew(self) -> None:
-        """Read classifications and positions anew."""
-        for company in self._companies.values():
-            company.renew()
 
 
 def _key(event: UserEvent) -> LinkKey:

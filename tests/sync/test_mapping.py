@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from consumer.model import reasons
 from consumer.model.events import Named, ShiftStatus, TimesheetEvent, UserEvent
 from consumer.model.results import Reason
-from consumer.model.settings import CompanySettings
+from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.mapping import (
     Booking,
@@ -28,6 +29,7 @@ from consumer.sync.mapping import (
     shift_detail,
     shift_fingerprint,
     shift_not_due,
+    shift_times,
     timecard_fields,
     user_fingerprint,
     user_warnings,
@@ -148,7 +150,7 @@ IRRELEVANT_OF_USER: dict[str, Any] = {
     "work_classification_id": 57801,
     "work_classification_name": "Carpenter",
 }
-"""The link says whose fingerprint it is, and nothing is made of a classification."""
+"""The link says whose fingerprint it is, and nothing is made of a classification unless the company asks."""
 RELEVANT_OF_USER: dict[str, Any] = {
     "first_name": "Marie",
     "last_name": "Delgada",
@@ -183,6 +185,25 @@ def test_users_have_equal_fingerprints_if_and_only_if_all_that_counts_is_equal(
 def test_what_decides_nothing_does_not_change_a_users_fingerprint(name: str) -> None:
     other = replace(MARIA, **{name: IRRELEVANT_OF_USER[name]})
     assert user_fingerprint(other, SETTINGS) == user_fingerprint(MARIA, SETTINGS)
+
+
+def test_a_classification_counts_once_the_company_syncs_classifications() -> None:
+    asked = replace(SETTINGS, sync_classifications=True)
+    prints = {
+        user_fingerprint(MARIA, SETTINGS),
+        user_fingerprint(MARIA, asked),
+        user_fingerprint(maria(work_classification_id=57801), asked),
+        user_fingerprint(maria(work_classification_id=57802), asked),
+    }
+    assert len(prints) == 4
+
+
+def test_the_deactivation_policy_concerns_inactive_users_only() -> None:
+    """Or turning it on would send everybody once more."""
+    asked = replace(SETTINGS, deactivate_workers=True)
+    assert user_fingerprint(MARIA, asked) == user_fingerprint(MARIA, SETTINGS)
+    gone = maria(is_active=False)
+    assert user_fingerprint(gone, asked) != user_fingerprint(gone, SETTINGS)
 
 
 def test_a_value_that_moves_to_another_field_changes_the_fingerprint() -> None:
@@ -225,19 +246,77 @@ def test_shifts_have_equal_fingerprints_if_and_only_if_all_that_counts_is_equal(
     fields: set[str], user_id: int | None
 ) -> None:
     other = replace(SHIFT, **{name: RELEVANT_OF_SHIFT[name] for name in fields})
-    is_equal = shift_fingerprint(other, user_id) == shift_fingerprint(SHIFT, None)
+    is_equal = shift_fingerprint(other, user_id, SETTINGS) == shift_fingerprint(SHIFT, None, SETTINGS)
     assert is_equal == (not fields and user_id is None)
 
 
 @pytest.mark.parametrize("name", sorted(IRRELEVANT_OF_SHIFT))
 def test_what_decides_nothing_does_not_change_a_shifts_fingerprint(name: str) -> None:
     other = replace(SHIFT, **{name: IRRELEVANT_OF_SHIFT[name]})
-    assert shift_fingerprint(other, None) == shift_fingerprint(SHIFT, None)
+    assert shift_fingerprint(other, None, SETTINGS) == shift_fingerprint(SHIFT, None, SETTINGS)
+
+
+STARTS = replace(SETTINGS, time_entry=TimeEntry.START_STOP)
+
+
+@pytest.mark.parametrize("name", ["time_in", "time_out", "break_minutes"])
+def test_with_start_and_stop_the_times_count_and_the_total_does_not(name: str) -> None:
+    changed: dict[str, Any] = {
+        "time_in": SHIFT.time_in + timedelta(minutes=15),
+        "time_out": SHIFT.time_in + timedelta(hours=9),
+        "break_minutes": 45,
+    }
+    other = replace(SHIFT, **{name: changed[name]})
+    assert shift_fingerprint(other, None, STARTS) != shift_fingerprint(SHIFT, None, STARTS)
+    total = replace(SHIFT, total_hours=Decimal("7.75"))
+    assert shift_fingerprint(total, None, STARTS) == shift_fingerprint(SHIFT, None, STARTS)
+
+
+def test_a_projects_own_time_entry_setting_goes_before_the_companys() -> None:
+    own = replace(SETTINGS, project_time_entry=(ProjectTimeEntry(2790001, TimeEntry.START_STOP),))
+    assert shift_fingerprint(SHIFT, None, own) == shift_fingerprint(SHIFT, None, STARTS)
+    elsewhere = shift(procore_project_id=2790002)
+    assert shift_fingerprint(elsewhere, None, own) == shift_fingerprint(elsewhere, None, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "user_sync", "counts"), [(None, True, True), (8800101, True, False), (8800101, False, True)]
+)
+def test_a_position_counts_unless_the_worker_is_a_synced_user(
+    user_id: int | None, user_sync: bool, counts: bool
+) -> None:
+    settings = replace(SETTINGS, user_sync=user_sync)
+    rodbuster = shift(worker=priya(position=Named("1dc6e030-e6ca-4429-b36b-527c7f87815c", "Rodbuster")))
+    same = shift_fingerprint(rodbuster, user_id, settings) == shift_fingerprint(SHIFT, user_id, settings)
+    assert same != counts
+
+
+def test_start_and_stop_are_moments_in_utc_whatever_zone_they_come_in() -> None:
+    """A night shift through the end of daylight saving in Texas: 23:00 to 07:00, nine hours on the clock."""
+    texas = ZoneInfo("America/Chicago")
+    night = replace(
+        SHIFT,
+        work_date=date(2026, 10, 31),
+        time_in=datetime(2026, 10, 31, 23, 0, tzinfo=texas),
+        time_out=datetime(2026, 11, 1, 7, 0, tzinfo=texas),
+        break_minutes=30,
+        total_hours=Decimal("8.50"),
+    )
+    booking = Booking(2790001, 25130001, Codes())
+    fields = timecard_fields(night, booking, shift_times(night, TimeEntry.START_STOP))
+    assert {name: fields.get(name) for name in ("date", "time_in", "time_out", "lunch_time", "hours")} == {
+        "date": "2026-10-31",
+        "time_in": "2026-11-01T04:00:00Z",
+        "time_out": "2026-11-01T13:00:00Z",
+        "lunch_time": "30",
+        "hours": None,
+    }
 
 
 def test_hours_written_in_another_way_are_the_same_hours() -> None:
     same = [
-        shift_fingerprint(shift(total_hours=Decimal(text)), None) for text in ("8", "8.0", "8.00", "0.8E+1")
+        shift_fingerprint(shift(total_hours=Decimal(text)), None, SETTINGS)
+        for text in ("8", "8.0", "8.00", "0.8E+1")
     ]
     assert len(set(same)) == 1
 
@@ -341,7 +420,7 @@ def test_all_that_holds_a_shift_back_is_said_at_once() -> None:
 
 def test_a_timecard_has_its_shifts_hours_party_and_origin() -> None:
     booking = Booking(2790001, 25130001, Codes(348001, 97120301, 1550402))
-    assert timecard_fields(SHIFT, booking) == {
+    assert timecard_fields(SHIFT, booking, shift_times(SHIFT, TimeEntry.TOTAL_HOURS)) == {
         "date": "2026-02-24",
         "hours": "8.00",
         "party_id": 25130001,
@@ -364,7 +443,7 @@ def test_a_timecard_has_its_shifts_hours_party_and_origin() -> None:
 )
 def test_a_code_that_a_shift_does_not_have_is_never_sent_as_null_to_a_new_entry(codes: Codes) -> None:
     """The contract has no null there."""
-    fields = timecard_fields(SHIFT, Booking(2790001, 25130001, codes))
+    fields = timecard_fields(SHIFT, Booking(2790001, 25130001, codes), {})
     sent = {name: fields[name] for name in ("sub_job_id", "cost_code_id", "location_id") if name in fields}
     assert sent == {name: value for name, value in dataclasses.asdict(codes).items() if value is not None}
 

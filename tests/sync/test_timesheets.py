@@ -57,7 +57,7 @@ def test_a_users_shift_is_booked_on_the_person_whom_the_user_is(office: Office) 
     assert entries(office) == [ENTRY]
     assert contacts(office) == []
     assert handled.detail == DETAIL
-    digest = shift_fingerprint(marias(), 8800101)
+    digest = shift_fingerprint(marias(), 8800101, CompanySettings(COMPANY))
     target = str(entry_id(office))
     assert handled.links == (Link(COMPANY, LinkKind.TIMESHEET, timesheet_id(1), target, 1, digest),)
 
