@@ -166,9 +166,7 @@ async def carry_out_shift(plan: ShiftPlan, company: Company) -> Handled:
     if plan.party.person_id is None and not settled.is_new:
         # Somebody else made the contact since we looked, and perhaps the entry.
         entry = await _existing(plan.event, company, party, None)
-    handled = await _put(
-        replace(plan, entry=entry, party=party), company, settled.person_id, classification_id
-    )
+    handled = await _put(replace(plan, entry=entry, party=party), company, classification_id)
     return replace(handled, warnings=(*plan.warnings, *handled.warnings), links=(*links, *handled.links))
 
 
