@@ -4,10 +4,12 @@ Exit codes: 0 done; 1 something failed; 2 wrong usage or settings; 3 the broker 
 used; 130 stopped at once by a second signal.
 """
 
+import asyncio
 import io
 import json
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +20,14 @@ from consumer.display import outcome_words
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
 from consumer.model.events import Kind
 from consumer.model.registry import SchemaRegistryError
+from consumer.plan_text import plan_document, plan_text
+from consumer.runs.planning import Shown, known_links, plan_timesheet, plan_user
 from consumer.runs.progress import RunState
+from consumer.runs.sync import only
 from consumer.service import Role
-from consumer.session import Session, open_session
+from consumer.session import Session, open_place, open_session
 from consumer.sink.naming import LogKey, file_path
+from consumer.upstreams import closing_after
 
 
 _SAY_EVERY_S = 1.0
@@ -32,6 +38,11 @@ app = typer.Typer(
     help="Keeps a construction company's people in step between Procore and SmartBarrel, on Kafka.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+)
+
+plan_app = typer.Typer(no_args_is_help=True)
+app.add_typer(
+    plan_app, name="plan", help="Show what a sync would do for one person or shift; change nothing."
 )
 
 Company = Annotated[
@@ -113,6 +124,44 @@ def sync(
     else:
         where = f"The log is {path}" if path.exists() else "The log is where the sink runs"
         sys.stdout.write(f"{kind}: {outcome_words(state.outcomes)}\n{where}\n")
+
+
+@plan_app.command("user")
+def plan_of_user(
+    user_id: Annotated[int, typer.Argument(help="Procore's id of the user.")],
+    company: Company = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a sync would do for one Procore user, and why."""
+    with open_place(load()) as place:
+        one = only(dict(place.upstreams.companies), company)
+        links = known_links(place.broker, place.topics.links, place.codec)
+        shown = asyncio.run(closing_after(plan_user(one, links, user_id), place.upstreams))
+    _say_plan(shown, as_json=as_json)
+
+
+@plan_app.command("timesheet")
+def plan_of_timesheet(
+    timesheet_id: Annotated[str, typer.Argument(help="SmartBarrel's id of the timesheet.")],
+    day: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="Its working day; saves reading all others."),
+    ] = None,
+    company: Company = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a sync would do for one SmartBarrel timesheet, and why."""
+    with open_place(load()) as place:
+        one = only(dict(place.upstreams.companies), company)
+        links = known_links(place.broker, place.topics.links, place.codec)
+        wanted = plan_timesheet(one, links, timesheet_id, day and day.date())
+        shown = asyncio.run(closing_after(wanted, place.upstreams))
+    _say_plan(shown, as_json=as_json)
+
+
+def _say_plan(shown: Shown, *, as_json: bool) -> None:
+    text = json.dumps(plan_document(shown), indent=2, default=str) if as_json else plan_text(shown)
+    sys.stdout.write(f"{text}\n")
 
 
 def _ended_early(session: Session) -> BaseException:

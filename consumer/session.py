@@ -13,6 +13,7 @@ from types import FrameType
 from rich.console import Console
 
 from consumer.broker.connect import connect
+from consumer.broker.port import Broker
 from consumer.config import CompanyConfig, Config
 from consumer.display import Display
 from consumer.health import Health, health_app
@@ -72,24 +73,12 @@ def open_session(
     with ExitStack() as stack:
         stop = stack.enter_context(_signals())
         display = stack.enter_context(Display(console))
-        display.say(f"Opening the broker {config.broker_url} ...")
-        broker = stack.enter_context(connect(config.broker_url))
+        broker = _broker(config, stack, display)
         listener = stack.enter_context(listen(config.metrics_host, config.metrics_port)) if serves else None
-        names = TopicNames(config.topic_prefix)
-        created = broker.ensure_topics(names.specs())
+        created = broker.ensure_topics(TopicNames(config.topic_prefix).specs())
         if created:
             display.say(f"Created {len(created)} topics.")
-        codec = _codec(config, stack)
-        where, companies = _upstreams(config, stack, display)
-        place = Place(
-            broker,
-            codec,
-            names,
-            connect_upstreams(where, companies, config),
-            config.log_dir,
-            config.instance_id,
-            Tuning(config.in_flight, config.in_flight_per_company, config.hold_s, config.drain_s),
-        )
+        place = _place(config, broker, stack, display)
         service = Service(place, roles, display.arrived)
         stack.callback(service.stop)
         watchdog = Watchdog(service.heartbeats, config.stuck_s, loop=service.handlers.loop)
@@ -100,13 +89,42 @@ def open_session(
             display.say(f"Health and metrics: {url_of(listener)}")
         service.start()
         display.say("Reading what is on the log already ...")
-        progress = Progress(broker, names.sync_log, codec)
+        progress = Progress(broker, place.topics.sync_log, place.codec)
         stack.callback(progress.close)
         progress.catch_up(time.monotonic)
-        yield Session(config, service, Publisher(broker, codec, names), progress, place, display, stop)
+        publisher = Publisher(broker, place.codec, place.topics)
+        yield Session(config, service, publisher, progress, place, display, stop)
         service.stop()
         if service.error is not None:
             raise service.error
+
+
+@contextmanager
+def open_place(config: Config) -> Iterator[Place]:
+    """The broker and the upstreams with nobody at work: nothing is created and nothing is written."""
+    configure(config.log_level)
+    with ExitStack() as stack:
+        display = stack.enter_context(Display(Console(stderr=True)))
+        yield _place(config, _broker(config, stack, display), stack, display)
+
+
+def _broker(config: Config, stack: ExitStack, display: Display) -> Broker:
+    display.say(f"Opening the broker {config.broker_url} ...")
+    return stack.enter_context(connect(config.broker_url))
+
+
+def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -> Place:
+    codec = _codec(config, stack)
+    where, companies = _upstreams(config, stack, display)
+    return Place(
+        broker,
+        codec,
+        TopicNames(config.topic_prefix),
+        connect_upstreams(where, companies, config),
+        config.log_dir,
+        config.instance_id,
+        Tuning(config.in_flight, config.in_flight_per_company, config.hold_s, config.drain_s),
+    )
 
 
 def _token(config: Config) -> str | None:

@@ -1,7 +1,8 @@
 """The companies with their clients: from the settings, or for the sandbox."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx
 from pydantic import SecretStr
@@ -11,6 +12,9 @@ from consumer.exceptions import ConfigurationError
 from consumer.sync.company import Companies, Company, company
 from consumer.upstream import procore, smartbarrel
 from consumer.upstream.http import http_client
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,14 @@ class Upstreams:
         """Close the connections."""
         for client in self.clients:
             await client.aclose()
+
+
+async def closing_after(work: Awaitable[T], upstreams: Upstreams) -> T:
+    """What the work gives; then the connections are closed, on the loop on which they were opened."""
+    try:
+        return await work
+    finally:
+        await upstreams.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ LAYERS = [
     {"sync"},
     {"topics", "config", "logs", "watchdog"},
     {"runs", "sink", "sandbox", "upstreams"},
-    {"service", "display", "health", "health_server"},
+    {"service", "display", "health", "health_server", "plan_text"},
     {"session"},
     {"cli"},
     {"__main__"},

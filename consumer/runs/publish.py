@@ -43,7 +43,13 @@ class Publisher:
 
 
 async def read_events(company: Company, kind: Kind, on_page: Callable[[int], None]) -> list[Event]:
-    """All users or all timesheets of a company. ``on_page`` is told how many were read so far."""
+    """All users or all timesheets of a company. ``on_page`` is told how many were read so far.
+
+    With *Sync Classifications* on, all of Procore's become positions before, whether or not a user has them.
+    """
+    settings = company.settings
+    if kind is Kind.USERS and settings.user_sync and settings.sync_classifications:
+        await company.positions.sync_all()
     pages: AsyncIterator[Sequence[UserEvent] | Sequence[TimesheetEvent]] = (
         company.procore.users() if kind is Kind.USERS else company.smartbarrel.timesheets()
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from consumer.exceptions import Duplicate, NotFound
+from consumer.exceptions import Duplicate, NotFound, Rejected
 from consumer.sync.classifications import Classifications, folded
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.mapping import external_id, procore_id
@@ -89,8 +89,13 @@ class Positions:
             plan = await self.plan(classification_id)
             if plan is None or (plan.position is not None and not plan.fields):
                 continue
-            await self.carry_out(plan)
-            changed += 1
+            try:
+                await self.carry_out(plan)
+            except Rejected as error:
+                # Whoever has this classification is told by their own result.
+                log.warning("position.refused", error=str(error), classification=classification_id)
+            else:
+                changed += 1
         if changed:
             log.info("positions.synced", company=self._company_id, changed=changed)
         return changed

@@ -256,7 +256,6 @@ async def _linked_position(
 async def _put(plan: ShiftPlan, company: Company, classification_id: int | None) -> Handled:
     fields = plan.fields
     entry, outcome = plan.entry, Outcome.UNCHANGED
-    warnings: tuple[Reason, ...] = ()
     if entry is None:
         entry, is_new = await _made(plan, company)
         outcome = Outcome.CREATED if is_new else outcome
@@ -273,10 +272,13 @@ async def _put(plan: ShiftPlan, company: Company, classification_id: int | None)
                 # Approved between our look and our call.
                 return locked(now, plan.event)
             raise
-        warnings = _left_over(entry, fields, is_user=plan.party.is_user, classification_id=classification_id)
     if classification_id is not None and _differs(entry, classification_id):
         await company.procore.classify_timecard(entry.id, classification_id)
-    return Handled(outcome, warnings=warnings, links=(replace(plan.link, target_id=str(entry.id)),))
+    # What could not be synced whole has no fingerprint, so that the next event is compared again.
+    digest = "" if plan.warnings else plan.link.fingerprint
+    link = replace(plan.link, target_id=str(entry.id), fingerprint=digest)
+    warnings = _left_over(entry, fields, is_user=plan.party.is_user, classification_id=classification_id)
+    return Handled(outcome, warnings=warnings, links=(link,))
 
 
 async def _made(plan: ShiftPlan, company: Company) -> tuple[Timecard, bool]:

@@ -7,7 +7,7 @@ from consumer.engine.handler import Handled
 from consumer.exceptions import Duplicate, NotFound
 from consumer.model import reasons
 from consumer.model.events import UserEvent
-from consumer.model.links import Link
+from consumer.model.links import Link, LinkKind
 from consumer.model.results import Outcome, Reason
 from consumer.sync.company import Company
 from consumer.sync.mapping import WorkerFields, user_warnings
@@ -102,7 +102,7 @@ async def carry_out(plan: WorkerPlan, company: Company) -> Handled:
         if plan.fields is None:
             return Handled(Outcome.SKIPPED, (reasons.USER_INACTIVE,))
         # The worker that was linked is gone for good; whoever matches now takes the place.
-        again = await _matched(replace(plan, instead_of=f"-{plan.worker_id}"), plan.fields, company)
+        again = await _matched(replace(plan, instead_of=plan.worker_id or ""), plan.fields, company)
         return again.handled if isinstance(again, Refused) else await carry_out(again, company)
     except Duplicate as error:
         if plan.fields is None:
@@ -153,21 +153,31 @@ async def _matched(plan: WorkerPlan, fields: WorkerFields, company: Company) -> 
 
 
 async def _put(plan: WorkerPlan, company: Company) -> Handled:
-    changes = plan.changes
+    changes, position_id = plan.changes, None
     if plan.position is not None:
-        position = await company.positions.carry_out(plan.position)
+        position_id = (await company.positions.carry_out(plan.position)).id
         if plan.position.position is None:
-            changes = {**changes, "position_id": position.id}
+            changes = {**changes, "position_id": position_id}
     if plan.worker_id is None:
-        # Whoever takes the place of a worker who is gone must not be answered with the one who is gone.
-        link = plan.link
-        at = f"-{changes['position_id']}" if changes.get("position_id") else ""
-        key = f"user-{link.company_id}-{link.source_id}-{link.fingerprint}{at}{plan.instead_of}"
-        return _synced(Outcome.CREATED, await company.smartbarrel.create_worker(changes, key), plan)
+        key = _idempotency_key(plan, changes)
+        return _synced(
+            Outcome.CREATED, await company.smartbarrel.create_worker(changes, key), plan, position_id
+        )
     if plan.worker is not None and not changes:
-        return _synced(Outcome.UNCHANGED, plan.worker, plan)
+        return _synced(Outcome.UNCHANGED, plan.worker, plan, position_id)
     worker = await company.smartbarrel.update_worker(plan.worker_id, changes)
-    return _synced(Outcome.UPDATED, worker, plan)
+    return _synced(Outcome.UPDATED, worker, plan, position_id)
+
+
+def _idempotency_key(plan: WorkerPlan, fields: Mapping[str, object]) -> str:
+    """One for each intended creation.
+
+    Whoever takes the place of a worker who is gone must not be answered with the one who is gone, and the
+    position is no part of the fingerprint.
+    """
+    link, position_id = plan.link, fields.get("position_id")
+    parts = [link.company_id, link.source_id, link.fingerprint, position_id, plan.instead_of]
+    return "-".join(["user", *(str(part) for part in parts if part)])
 
 
 async def _taken_from_linked(
@@ -194,16 +204,21 @@ async def _after_duplicate(
     return in_use(rung, await company.smartbarrel.worker(error.other_id))
 
 
-def _synced(outcome: Outcome, worker: Worker, plan: WorkerPlan) -> Handled:
-    how = "" if plan.rung in {None, Rung.LINK} else f", matched by {plan.rung}"
+def _synced(outcome: Outcome, worker: Worker, plan: WorkerPlan, position_id: str | None) -> Handled:
+    links = _links(worker, plan, position_id)
     if plan.changes.get("status") == INACTIVE:
-        return Handled(outcome, detail=f"worker {worker.id}, deactivated", links=_links(worker, plan))
+        return Handled(outcome, detail=f"worker {worker.id}, deactivated", links=links)
+    how = "" if plan.rung in {None, Rung.LINK} else f", matched by {plan.rung}"
     warnings = plan.warnings if worker.is_active else (*plan.warnings, reasons.WORKER_INACTIVE)
-    return Handled(outcome, warnings=warnings, detail=f"worker {worker.id}{how}", links=_links(worker, plan))
+    return Handled(outcome, warnings=warnings, detail=f"worker {worker.id}{how}", links=links)
 
 
-def _links(worker: Worker, plan: WorkerPlan) -> tuple[Link, ...]:
+def _links(worker: Worker, plan: WorkerPlan, position_id: str | None) -> tuple[Link, ...]:
     # What could not be synced whole has no fingerprint, so that the next event is compared again.
     whole = reasons.CLASSIFICATION_UNKNOWN not in plan.warnings
-    fingerprint = plan.link.fingerprint if whole else ""
-    return (replace(plan.link, target_id=worker.id, fingerprint=fingerprint),)
+    linked = replace(plan.link, target_id=worker.id, fingerprint=plan.link.fingerprint if whole else "")
+    if plan.position is None or position_id is None or not plan.position.fields:
+        return (linked,)
+    classification_id = str(plan.position.classification.id)
+    made = Link(linked.company_id, LinkKind.POSITION, position_id, classification_id, linked.revision, "")
+    return (linked, made)

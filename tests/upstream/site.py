@@ -147,6 +147,20 @@ class Site:
         with transaction(self._db):
             put(self._db, PEOPLE, body)
 
+    def deactivate_classification(self, project_id: int, classification_id: int) -> None:
+        """Somebody in the office deactivates a classification on a project."""
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE project_classifications SET is_active = 0"
+                " WHERE project_id = ? AND classification_id = ?",
+                (project_id, classification_id),
+            )
+
+    def delete_people(self, *person_ids: int) -> None:
+        """Somebody in the office deletes people in Procore."""
+        with transaction(self._db):
+            self._db.executemany("DELETE FROM people WHERE id = ?", [(one,) for one in person_ids])
+
     def delete_timecard_entries(self) -> None:
         """Somebody in the office deletes all timecard entries in Procore."""
         with transaction(self._db):
@@ -225,6 +239,37 @@ def worker(number: int, first: str, last: str, **fields: Any) -> Json:
     } | fields
 
 
+def classification(number: int, name: str, *project_ids: int, **fields: Any) -> Json:
+    """A Procore classification, 57800 and the number, active on these projects."""
+    return {
+        "id": 57800 + number,
+        "name": name,
+        "abbreviation": None,
+        "company_id": COMPANY,
+        "company_visible": True,
+        "deletable": True,
+        "project_ids": list(project_ids),
+        "created_at": THEN,
+        "updated_at": THEN,
+    } | fields
+
+
+def position(number: int, name: str, **fields: Any) -> Json:
+    """A SmartBarrel position."""
+    return {
+        "id": position_id(number),
+        "name": name,
+        "code": None,
+        "external_id": None,
+        "status": "active",
+    } | fields
+
+
+def position_id(number: int) -> str:
+    """The id of the position with this number."""
+    return f"6a0f7d0c-93c1-4a53-9f62-{number:012x}"
+
+
 def worker_id(number: int) -> str:
     """The id of the worker with this number."""
     return f"4d1f9c33-2c0a-4a9b-8d57-{number:012x}"
@@ -286,6 +331,8 @@ def company_data(
     people: list[Json] | None = None,
     workers: list[Json] | None = None,
     timesheets: list[Json] | None = None,
+    classifications: list[Json] | None = None,
+    positions: list[Json] | None = None,
 ) -> DemoData:
     """A company with a tower and a yard; Maria is number 1, and a user of Procore."""
     tower: Json = {
@@ -321,11 +368,11 @@ def company_data(
             "users": [user(1, "Maria", "Delgado")] if users is None else users,
             "people": [person(1, "Maria", "Delgado")] if people is None else people,
             "projects": [tower, yard],
-            "work_classifications": [],
+            "work_classifications": classifications or [],
         },
         smartbarrel={
             "company": {"id": ACCOUNT, "name": "Granite Ridge Builders"},
-            "positions": [],
+            "positions": positions or [],
             "workers": workers or [],
             "timesheets": timesheets or [],
         },

@@ -1,0 +1,113 @@
+"""Contacts follow their workers, of whom SmartBarrel is the source; users and people made by hand do not."""
+
+from collections.abc import Callable
+
+import pytest
+
+from consumer.exceptions import Transient
+from consumer.model.results import Outcome
+from tests.sync.booked import MARIA, contacts, entries
+from tests.sync.conftest import Office
+from tests.sync.people import priya, shift
+from tests.upstream.site import Json, person, worker_id
+
+
+OpenOffice = Callable[..., Office]
+NAMES = ("first_name", "last_name", "employee_id", "is_employee", "origin_id")
+PRIYA: Json = {
+    "first_name": "Priya",
+    "last_name": "Nair",
+    "employee_id": None,
+    "is_employee": True,
+    "origin_id": f"sb:{worker_id(1)}",
+}
+
+
+def named(office: Office) -> list[Json]:
+    return [{name: one[name] for name in NAMES} for one in contacts(office)]
+
+
+def theirs(**fields: object) -> Json:
+    """A contact that an earlier sync made of Priya."""
+    known = {**PRIYA, "user_id": None, **fields}
+    return person(7, "Priya", "Nair", **known)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"first_name": "Priyanka"},
+        {"last_name": "Nair-Smith"},
+        {"payroll_id": "777"},
+    ],
+)
+def test_a_contact_follows_the_workers_name_and_payroll_id(office: Office, change: Json) -> None:
+    office.sync(shift())
+    office.sync(shift(number=2, worker=priya(**change)))
+    renamed = {("employee_id" if name == "payroll_id" else name): value for name, value in change.items()}
+    assert named(office) == [PRIYA | renamed]
+    assert len(entries(office)) == 2
+
+
+def test_a_payroll_id_that_went_missing_clears_no_employee_id(office: Office) -> None:
+    office.sync(shift(worker=priya(payroll_id="777")))
+    office.sync(shift(number=2))
+    assert named(office) == [PRIYA | {"employee_id": "777"}]
+
+
+def test_a_contact_that_we_made_and_somebody_deactivated_is_active_again(open_office: OpenOffice) -> None:
+    contact = theirs(is_employee=False, contact={"is_active": False, "email": None})
+    office = open_office(people=[contact])
+    office.sync(shift())
+    (known,) = contacts(office)
+    assert (known["id"], known["is_employee"], known["contact"]["is_active"]) == (contact["id"], True, True)
+
+
+def test_a_contact_made_by_hand_is_used_as_it_is(open_office: OpenOffice) -> None:
+    by_hand = theirs(origin_id=None, employee_id="777", first_name="P.", is_employee=False)
+    office = open_office(people=[by_hand])
+    office.sync(shift(worker=priya(payroll_id="777")))
+    assert named(office) == [
+        {**PRIYA, "origin_id": None, "employee_id": "777", "first_name": "P.", "is_employee": False}
+    ]
+    assert [entry["party_id"] for entry in entries(office)] == [by_hand["id"]]
+    assert len(office.site.writes("PATCH")) == 0
+
+
+def test_a_user_is_never_changed(open_office: OpenOffice) -> None:
+    office = open_office()
+    office.sync(shift(worker=priya(payroll_id="20301")))
+    assert [entry["party_id"] for entry in entries(office)] == [MARIA]
+    assert office.site.writes("PATCH") == []
+
+
+def test_a_contact_whose_change_lost_its_answer_is_right_in_the_end(office: Office) -> None:
+    office.sync(shift())
+    office.site.lose_answer("PATCH", "/people")
+    renamed = shift(number=2, worker=priya(last_name="Nair-Smith"))
+    with pytest.raises(Transient):
+        office.sync(renamed)
+    office.sync(renamed)
+    assert named(office) == [PRIYA | {"last_name": "Nair-Smith"}]
+
+
+def test_a_contact_who_was_deleted_in_procore_is_made_anew(office: Office) -> None:
+    office.sync(shift())
+    office.site.delete_people(contacts(office)[0]["id"])
+    handled = office.sync(shift(number=2))
+    assert handled.outcome is Outcome.CREATED
+    (contact,) = contacts(office)
+    assert entries(office)[-1]["party_id"] == contact["id"]
+    before = len(office.site.wire.seen)
+    office.sync(shift(number=3))
+    assert [one.method for one in office.site.wire.seen[before:]] == ["GET", "POST"], "and linked"
+
+
+def test_a_contact_who_was_deleted_before_a_change_is_made_anew(office: Office) -> None:
+    office.sync(shift())
+    office.site.delete_people(contacts(office)[0]["id"])
+    renamed = shift(number=2, worker=priya(last_name="Nair-Smith"))
+    with pytest.raises(Transient):
+        office.sync(renamed)
+    assert office.sync(renamed).outcome is Outcome.CREATED
+    assert named(office) == [PRIYA | {"last_name": "Nair-Smith"}]

@@ -1,0 +1,254 @@
+"""Sync Classifications: each Procore classification is one SmartBarrel position, and users have theirs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from consumer.exceptions import Transient
+from consumer.model.links import LinkKey, LinkKind
+from consumer.model.results import Outcome
+from consumer.model.settings import CompanySettings
+from tests.sync.conftest import Office
+from tests.sync.people import another_user, maria
+from tests.upstream.site import COMPANY, Json, classification, position, position_id, worker
+
+
+SYNCED = CompanySettings(COMPANY, sync_classifications=True)
+CARPENTER = 57801
+OpenOffice = Callable[..., Office]
+
+
+def positions(office: Office) -> list[Json]:
+    """SmartBarrel's positions, by name, without their ids."""
+    known = [
+        {name: one[name] for name in ("name", "code", "external_id", "status")}
+        for one in office.site.state.positions()
+    ]
+    return sorted(known, key=lambda one: str(one["name"]))
+
+
+def position_of(office: Office, number: int = 0) -> str | None:
+    """The name of a worker's position."""
+    wanted = office.site.state.workers()[number]["position_id"]
+    names = {one["id"]: str(one["name"]) for one in office.site.state.positions()}
+    return None if wanted is None else names[wanted]
+
+
+def as_position(name: str, number: int, code: str | None = None) -> Json:
+    return {"name": name, "code": code, "external_id": f"procore:{57800 + number}", "status": "active"}
+
+
+def sync_all(office: Office) -> int:
+    return office.site.run(office.company.positions.sync_all())
+
+
+# ------------------------------------------------------------------ all of them
+
+
+def test_every_classification_becomes_a_position_whether_or_not_somebody_has_it(
+    open_office: OpenOffice,
+) -> None:
+    given = [classification(1, "Carpenter", abbreviation="CARP"), classification(2, "Laborer")]
+    office = open_office(SYNCED, classifications=given)
+    assert sync_all(office) == 2
+    assert positions(office) == [as_position("Carpenter", 1, "CARP"), as_position("Laborer", 2)]
+
+
+def test_a_second_sync_of_the_same_classifications_sends_nothing(open_office: OpenOffice) -> None:
+    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
+    sync_all(office)
+    office.restart(lose_links=True)
+    before = len(office.site.writes())
+    assert (sync_all(office), len(office.site.writes())) == (0, before)
+
+
+@pytest.mark.parametrize("name", ["CARPENTER", "carpenter", " Carpenter"])
+def test_a_position_of_the_same_name_is_linked_whatever_its_case_and_keeps_its_name(
+    open_office: OpenOffice, name: str
+) -> None:
+    office = open_office(
+        SYNCED, classifications=[classification(1, "Carpenter")], positions=[position(7, name)]
+    )
+    assert sync_all(office) == 1
+    assert positions(office) == [as_position(name, 1)]
+
+
+def test_a_position_follows_its_classifications_name(open_office: OpenOffice) -> None:
+    known = position(7, "Carpenter", external_id="procore:57801")
+    office = open_office(SYNCED, classifications=[classification(1, "Joiner")], positions=[known])
+    assert sync_all(office) == 1
+    assert positions(office) == [as_position("Joiner", 1)]
+
+
+def test_a_name_that_another_position_has_is_not_taken_from_it(open_office: OpenOffice) -> None:
+    known = [position(7, "Carpenter", external_id="procore:57801"), position(8, "Joiner")]
+    office = open_office(SYNCED, classifications=[classification(1, "Joiner")], positions=known)
+    assert sync_all(office) == 0
+    assert [one["name"] for one in positions(office)] == ["Carpenter", "Joiner"]
+
+
+def test_an_inactive_position_of_a_classification_is_active_again(open_office: OpenOffice) -> None:
+    known = position(7, "Carpenter", status="inactive")
+    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")], positions=[known])
+    sync_all(office)
+    assert positions(office) == [as_position("Carpenter", 1)]
+
+
+def test_two_classifications_of_one_name_share_the_position_of_the_first(open_office: OpenOffice) -> None:
+    """Names may repeat in Procore, and must not in SmartBarrel."""
+    office = open_office(
+        SYNCED, classifications=[classification(1, "Carpenter"), classification(2, "carpenter")]
+    )
+    assert sync_all(office) == 1
+    assert positions(office) == [as_position("Carpenter", 1)]
+
+
+def test_a_position_of_a_classification_that_is_gone_is_linked_to_the_one_that_took_its_name(
+    open_office: OpenOffice,
+) -> None:
+    known = position(7, "Carpenter", external_id="procore:57899")
+    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")], positions=[known])
+    sync_all(office)
+    assert positions(office) == [as_position("Carpenter", 1)]
+
+
+def test_positions_that_are_no_classification_stay_as_they_are(open_office: OpenOffice) -> None:
+    office = open_office(SYNCED, positions=[position(7, "Flagger", status="inactive")])
+    assert (sync_all(office), office.site.writes()) == (0, [])
+
+
+def test_a_position_whose_answer_is_lost_is_not_made_twice(open_office: OpenOffice) -> None:
+    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
+    office.site.lose_answer("POST", "/positions")
+    with pytest.raises(Transient):
+        sync_all(office)
+    sync_all(office)
+    assert positions(office) == [as_position("Carpenter", 1)]
+
+
+def test_a_position_that_somebody_else_makes_meanwhile_is_taken(open_office: OpenOffice) -> None:
+    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
+    office.site.run(office.company.positions.plan(CARPENTER))
+    other = Office(office.site, SYNCED)
+    other.site.run(other.company.smartbarrel.create_position({"name": "CARPENTER"}, "by-hand"))
+    assert sync_all(office) == 1
+    assert positions(office) == [as_position("CARPENTER", 1)]
+
+
+def test_a_classification_that_smartbarrel_refuses_holds_up_no_other(open_office: OpenOffice) -> None:
+    office = open_office(
+        SYNCED, classifications=[classification(1, "Carpenter"), classification(2, "Laborer")]
+    )
+    server = office.site.wire.servers["smartbarrel.test"]
+    refused: list[httpx.Request] = []
+
+    async def refuse_carpenters(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and b"Carpenter" in request.content:
+            refused.append(request)
+            error = {"code": "invalid", "message": "No", "fields": [{"field": "name", "message": "No"}]}
+            return httpx.Response(422, json={"error": error})
+        return await server.handle_async_request(request)
+
+    office.site.wire.servers["smartbarrel.test"] = httpx.MockTransport(refuse_carpenters)
+    assert sync_all(office) == 1
+    assert len(refused) == 1
+    assert positions(office) == [as_position("Laborer", 2)]
+
+
+# ------------------------------------------------------------------ a user's own
+
+
+def test_a_new_worker_has_the_position_of_the_users_classification(open_office: OpenOffice) -> None:
+    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
+    handled = office.sync(maria(work_classification_id=CARPENTER))
+    assert (handled.outcome, handled.warnings) == (Outcome.CREATED, ())
+    assert position_of(office) == "Carpenter"
+    (made,) = office.site.state.positions()
+    link = office.links.get(LinkKey(COMPANY, LinkKind.POSITION, made["id"]))
+    assert link is not None
+    assert link.target_id == str(CARPENTER)
+
+
+def test_fifty_new_workers_of_one_classification_make_one_position(open_office: OpenOffice) -> None:
+    office = open_office(SYNCED, users=[], people=[], classifications=[classification(1, "Carpenter")])
+    users = [another_user(number, work_classification_id=CARPENTER) for number in range(1, 51)]
+
+    async def all_at_once() -> list[Any]:
+        return list(await asyncio.gather(*map(office.handle, users)))
+
+    outcomes = {handled.outcome for handled in office.site.run(all_at_once())}
+    assert outcomes == {Outcome.CREATED}
+    assert positions(office) == [as_position("Carpenter", 1)]
+    assert sum(one.path.endswith("/positions") for one in office.site.writes()) == 1
+    assert {one["position_id"] for one in office.site.state.workers()} == {
+        office.site.state.positions()[0]["id"]
+    }
+
+
+def test_a_changed_classification_changes_the_position(open_office: OpenOffice) -> None:
+    both = [classification(1, "Carpenter"), classification(2, "Laborer")]
+    office = open_office(SYNCED, classifications=both)
+    office.sync(maria(work_classification_id=CARPENTER))
+    handled = office.sync(maria(minutes=5, work_classification_id=57802))
+    assert (handled.outcome, position_of(office)) == (Outcome.UPDATED, "Laborer")
+
+
+def test_a_classification_taken_away_takes_the_position_away(open_office: OpenOffice) -> None:
+    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
+    office.sync(maria(work_classification_id=CARPENTER))
+    handled = office.sync(maria(minutes=5))
+    assert (handled.outcome, position_of(office)) == (Outcome.UPDATED, None)
+
+
+def test_without_sync_classifications_nobodys_position_is_touched(open_office: OpenOffice) -> None:
+    theirs = worker(7, "Maria", "Delgado", payroll_id="20301", position_id=position_id(7))
+    office = open_office(
+        classifications=[classification(1, "Carpenter")], positions=[position(7, "Flagger")], workers=[theirs]
+    )
+    office.sync(maria(work_classification_id=CARPENTER))
+    assert position_of(office) == "Flagger"
+    assert len(positions(office)) == 1
+
+
+def test_a_worker_whose_position_is_right_already_is_only_linked(open_office: OpenOffice) -> None:
+    theirs = worker(
+        7,
+        "Maria",
+        "Delgado",
+        email="maria.delgado@example.com",
+        phone_number="+15125550101",
+        payroll_id="20301",
+        external_id="procore:8800101",
+        position_id=position_id(7),
+    )
+    known = position(7, "Carpenter", external_id="procore:57801")
+    office = open_office(
+        SYNCED, classifications=[classification(1, "Carpenter")], positions=[known], workers=[theirs]
+    )
+    handled = office.sync(maria(work_classification_id=CARPENTER))
+    assert (handled.outcome, office.site.writes()) == (Outcome.UNCHANGED, [])
+
+
+def test_a_classification_that_procore_does_not_list_is_warned_of_until_it_does(
+    open_office: OpenOffice,
+) -> None:
+    office = open_office(SYNCED, classifications=[])
+    for minutes in (0, 5):
+        handled = office.sync(maria(minutes=minutes, work_classification_id=57899))
+        assert handled.outcome in {Outcome.CREATED, Outcome.UPDATED}
+        assert [warning.code for warning in handled.warnings] == ["classification_unknown"]
+    assert position_of(office) is None
+
+
+def test_the_deduction_from_a_lost_worker_creation_holds_with_a_position(open_office: OpenOffice) -> None:
+    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
+    office.site.lose_answer("POST", "/workers")
+    with pytest.raises(Transient):
+        office.sync(maria(work_classification_id=CARPENTER))
+    office.restart(lose_links=True)
+    handled = office.sync(maria(work_classification_id=CARPENTER))
+    assert handled.outcome in {Outcome.CREATED, Outcome.UNCHANGED}
+    assert len(office.site.state.workers()) == len(positions(office)) == 1
