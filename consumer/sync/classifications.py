@@ -31,10 +31,12 @@ class OnProject(StrEnum):
 class ClassificationPlan:
     """The classification that an entry should have, and what has to be done before.
 
-    Without a ``classification``, one is to be made at the company.
+    Without a ``classification``, one is to be made at the company. ``linked_id`` is the one that the
+    position is linked to already.
     """
 
     name: str
+    linked_id: int | None
     classification: Classification | None
     on_project: OnProject
 
@@ -91,17 +93,19 @@ class Classifications:
         found = None if known_id is None else await self.get(known_id)
         found = found or await self.named(name)
         on_project = OnProject.ABSENT if found is None else await self._on_project(found.id, project_id)
-        return ClassificationPlan(name, found, on_project)
+        return ClassificationPlan(name, known_id, found, on_project)
 
-    async def carry_out(self, plan: ClassificationPlan, project_id: int) -> Classification:
-        """Do it; what was done meanwhile is not done again.
+    async def carry_out(self, plan: ClassificationPlan, project_id: int) -> tuple[Classification, bool]:
+        """Do it, and say whether the classification is new; what was done meanwhile is not done again.
 
         Raises ClassificationMissingError if the project still has no such classification afterwards.
         """
         if plan.classification is not None and plan.on_project is OnProject.ACTIVE:
-            return plan.classification
+            return plan.classification, False
         async with self._changing:
-            classification = plan.classification or await self._found_or_made(plan)
+            classification, is_new = plan.classification, False
+            if classification is None:
+                classification, is_new = await self._found_or_made(plan)
             on_project = await self._on_project(classification.id, project_id)
             if on_project is OnProject.ABSENT:
                 on_project = await self._imported(classification.id, project_id)
@@ -110,7 +114,7 @@ class Classifications:
                 self._of_project.renew()
             if on_project is OnProject.ABSENT:
                 raise ClassificationMissingError(classification.name)
-            return classification
+            return classification, is_new
 
     def renew(self) -> None:
         """Read everything anew before it is used again."""
@@ -125,15 +129,15 @@ class Classifications:
             return OnProject.ABSENT
         return OnProject.ACTIVE if project_id in found.project_ids else OnProject.INACTIVE
 
-    async def _found_or_made(self, plan: ClassificationPlan) -> Classification:
+    async def _found_or_made(self, plan: ClassificationPlan) -> tuple[Classification, bool]:
         found = await self.named(plan.name)
         if found is not None:
-            return found
+            return found, False
         # A call whose answer is lost may have had effect, so the next look must be a fresh one either way.
         self._of_company.renew()
         found = await self.named(plan.name)
         if found is not None:
-            return found
+            return found, False
         try:
             made = await self._procore.create_classification({"name": plan.name})
         finally:
@@ -142,7 +146,7 @@ class Classifications:
         oldest = await self.named(plan.name) or made
         if oldest.id != made.id:
             log.warning("classification.twice", company=self._procore.company_id, extra=made.id)
-        return oldest
+        return oldest, True
 
     async def _imported(self, classification_id: int, project_id: int) -> OnProject:
         try:

@@ -153,12 +153,16 @@ async def carry_out_shift(plan: ShiftPlan, company: Company) -> Handled:
     classification_id = None
     if plan.classification is not None:
         try:
-            classification = await company.classifications.carry_out(plan.classification, plan.project_id)
+            classification, is_new = await company.classifications.carry_out(
+                plan.classification, plan.project_id
+            )
         except ClassificationMissingError as error:
             return Handled(Outcome.FAILED, (reasons.classification_not_on_project(str(error)),))
         classification_id = classification.id
-        if plan.classification.classification is None:
-            links = await _linked_position(plan.event, company, classification_id)
+        if classification_id != plan.classification.linked_id:
+            links = _position_link(plan.event, classification_id)
+        if is_new:
+            await _tell_smartbarrel(plan.event, company, classification_id)
     settled = await carry_out_party(plan.party, plan.event, company)
     links = (*links, *settled.links)
     party = replace(plan.party, person_id=settled.person_id)
@@ -238,19 +242,24 @@ async def _existing(
     return next((entry for entry in entries if entry.origin_id == origin), None)
 
 
-async def _linked_position(
-    event: TimesheetEvent, company: Company, classification_id: int
-) -> tuple[Link, ...]:
-    """Link a position with the classification that was made of it, in SmartBarrel and in our links."""
-    named = event.worker.position
-    if named is None:
+def _position_link(event: TimesheetEvent, classification_id: int) -> tuple[Link, ...]:
+    position = event.worker.position
+    if position is None:
         return ()
+    return (
+        Link(event.company_id, LinkKind.POSITION, position.id, str(classification_id), event.revision, ""),
+    )
+
+
+async def _tell_smartbarrel(event: TimesheetEvent, company: Company, classification_id: int) -> None:
+    """Link the position with the classification that was made of it, so that it follows a new name."""
+    if event.worker.position is None:
+        return
     try:
-        await company.positions.link(named.id, classification_id)
+        await company.positions.link(event.worker.position.id, classification_id)
     except UpstreamError as error:
         # The names are the same, so the two are found together without it.
         log.warning("position.not_linked", error=str(error), company=event.company_id)
-    return (Link(event.company_id, LinkKind.POSITION, named.id, str(classification_id), event.revision, ""),)
 
 
 async def _put(plan: ShiftPlan, company: Company, classification_id: int | None) -> Handled:

@@ -222,6 +222,26 @@ class Expected:
         """
         return {f"sb:{sheet_id}": self._entry(sheet_id) for sheet_id in self._due}
 
+    @cached_property
+    def classified(self) -> Mapping[str, str]:
+        """The classification that each entry must have, by origin id and name without regard to case.
+
+        Only of people who are no users in Procore, and of them whose worker has a position.
+        """
+        return {
+            f"sb:{sheet_id}": positions[worker["position_id"]]["name"].casefold()
+            for sheet_id in self._due
+            for worker in [self._worker(sheet_id)]
+            for positions in [{position["id"]: position for position in SMARTBARREL["positions"]}]
+            if worker["position_id"] is not None and _user_of(worker) is None
+        }
+
+    @cached_property
+    def classifications(self) -> frozenset[str]:
+        """The names of all classifications, those that positions become included."""
+        known = {one["name"].casefold() for one in PROCORE["work_classifications"]}
+        return frozenset(known | set(self.classified.values()))
+
     def worker_at(self, sheet: Mapping[str, Any]) -> Body | None:
         """The worker whose shift it is, as after the sync of the users; None if there is none."""
         old, new = self.workers

@@ -186,9 +186,7 @@ def check_procore(state: SandboxState, expected: Expected) -> None:
     created = [person for person in people if person["id"] not in before]
     assert _as_before(people, before) == before
     assert _as_before(state.users(), users := {user["id"]: user for user in PROCORE["users"]}) == users
-    positions = {position["id"]: position for position in SMARTBARREL["positions"]}
-    assert _as_before(state.positions(), positions) == positions
-    assert len(state.positions()) == len(positions)
+    _check_classifications(state, expected)
 
     contacts = _by_origin_id(created)
     shown = {
@@ -208,6 +206,27 @@ def check_procore(state: SandboxState, expected: Expected) -> None:
         | {"hours": Decimal(entry["hours"])}
         for origin_id, entry in entries.items()
     } == wanted
+
+
+def _check_classifications(state: SandboxState, expected: Expected) -> None:
+    """Each position of a contact is one classification, and a new one is linked from its position."""
+    classifications = {one["id"]: one for one in state.work_classifications()}
+    names = {key: one["name"].casefold() for key, one in classifications.items()}
+    assert sorted(names.values()) == sorted(expected.classifications)
+    assert {
+        entry["origin_id"]: names[entry["work_classification_id"]]
+        for entry in state.timecard_entries()
+        if entry["work_classification_id"] is not None
+    } == expected.classified
+    for entry in state.timecard_entries():
+        known = classifications.get(entry["work_classification_id"])
+        assert known is None or entry["project_id"] in known["active_project_ids"]
+    before = {one["id"] for one in PROCORE["work_classifications"]}
+    made = {names[key]: f"procore:{key}" for key in classifications.keys() - before}
+    for now, was in zip(state.positions(), SMARTBARREL["positions"], strict=True):
+        # A kill right after the classification was made leaves its position without a link.
+        assert now["external_id"] in {was["external_id"], made.get(was["name"].casefold())}
+        assert {**now, "external_id": was["external_id"]} == {"created_at": now["created_at"], **was}
 
 
 def check_all(url: str, folder: Path, prefix: str = "", *, to_the_letter: bool) -> Expected:

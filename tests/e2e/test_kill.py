@@ -18,7 +18,8 @@ from tests.e2e.program import Place
 
 
 WORKER_WRITES = 178 + 16
-ENTRY_WRITES = 7 + 300
+ENTRY_WRITES = 7 + 300 + 3 + 24
+"""Contacts, entries, classifications, and entries that get one."""
 
 
 def broker_url(place: Place) -> str:
