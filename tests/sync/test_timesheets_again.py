@@ -8,13 +8,12 @@ import httpx
 import pytest
 
 from consumer.exceptions import Misconfigured, NotFound, RateLimited, Rejected, Transient
+from consumer.model.events import ShiftStatus
 from consumer.model.results import Outcome
 from tests.sync.booked import ENTRY, KEY, contacts, entries, entry_id, link_of, marias
 from tests.sync.conftest import Office
 from tests.sync.people import priya, shift
-from tests.upstream.site import (
-    worker_id,
-)
+from tests.upstream.site import YARD, worker_id
 
 
 @pytest.mark.parametrize("unique_origin_ids", [True, False])
@@ -150,3 +149,66 @@ def test_a_new_owner_reads_the_directory_anew(office: Office) -> None:
     other.timesheets.renew()
     other.sync(shift(number=2))
     assert len(contacts(office)) == 2, "Priya once, and the other"
+
+
+# ------------------------------------------------------------------ moved to another worker or project
+
+
+def test_a_shift_moved_to_another_worker_moves_its_entry(office: Office) -> None:
+    office.sync(shift())
+    handled = office.sync(marias(revision=2))
+    assert handled.outcome is Outcome.UPDATED
+    assert entries(office) == [ENTRY]
+
+
+def test_a_shift_whose_first_entry_is_in_doubt_makes_no_second_one_on_another_worker(
+    open_office: Callable[..., Office],
+) -> None:
+    """The first worker's revision was given up after a call that had its effect, and gave no id."""
+    office = open_office(unique_origin_ids=False)
+    office.site.lose_answer("POST", "/timecard_entries")
+    with pytest.raises(Transient):
+        office.sync(shift())
+    office.links.add_pending(office.timesheets.in_doubt(shift()))
+    office.restart()
+    handled = office.sync(marias(revision=2))
+    assert handled.outcome is Outcome.UPDATED
+    assert entries(office) == [ENTRY]
+
+
+def test_a_shift_that_was_only_skipped_before_is_looked_for_among_its_own_people(office: Office) -> None:
+    """To look through everybody's entries costs as many pages as a week has."""
+    assert office.sync(marias(status=ShiftStatus.SUBMITTED)).outcome is Outcome.SKIPPED
+    office.sync(marias(revision=2))
+    looks = [one for one in office.site.wire.seen if one.method == "GET"]
+    (look,) = [one for one in looks if one.url.path.endswith("/timecard_entries")]
+    assert look.url.params.get_list("filters[party_id][]") == ["25130001"]
+
+
+def test_a_shift_moved_to_another_project_moves_its_entry(office: Office) -> None:
+    office.sync(marias(cost_code_segment_1=None, cost_code_segment_2=None))
+    moved = marias(2, procore_project_id=YARD, cost_code_segment_1="YD", cost_code_segment_2=None)
+    assert office.sync(moved).outcome is Outcome.UPDATED
+    (entry,) = entries(office)
+    assert entry["project_id"] == YARD
+
+
+def test_an_entry_that_is_approved_between_our_look_and_our_call_is_locked_and_not_failed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.sync(marias())
+    look = office.company.procore.timecard
+    looks: list[int] = []
+
+    async def look_and_be_overtaken(entry_id: int) -> object:
+        entry = await look(entry_id)
+        looks.append(entry_id)
+        if len(looks) == 1:
+            office.site.state.edit_timecard_entry(entry_id, approval_status="approved")
+        return entry
+
+    monkeypatch.setattr(office.company.procore, "timecard", look_and_be_overtaken)
+    handled = office.sync(marias(revision=2, total_hours=Decimal(4)))
+    assert handled.outcome is Outcome.SKIPPED
+    assert [reason.code for reason in handled.reasons] == ["locked"]
+    assert entries(office) == [ENTRY]
