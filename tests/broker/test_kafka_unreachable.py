@@ -42,7 +42,7 @@ def test_a_server_that_takes_connections_but_never_answers_is_given_up_in_time()
         with pytest.raises(BrokerUnavailable, match=address):
             KafkaBroker([address], times=KafkaTimes(connect_s=0.5))
         assert time.monotonic() - started < 5
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_a_server_that_went_away_costs_no_sockets() -> None:

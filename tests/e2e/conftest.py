@@ -1,5 +1,6 @@
 """Fixtures for the end-to-end tests: every process that they start is killed, whatever happens."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,3 +66,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield Demo(place, first, second, workers, (writes, len(state.writes())), log)
     finally:
         place.close()
+
+
+@pytest.fixture
+def url() -> str:
+    """The Kafka to be used."""
+    found = os.environ.get("CREWSYNC_BROKER_URL", "")
+    if not found.startswith("kafka://"):
+        pytest.fail(f"CREWSYNC_BROKER_URL must be a kafka:// URL for these tests, and is {found!r}")
+    return found

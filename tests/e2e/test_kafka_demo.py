@@ -1,6 +1,5 @@
 """The demo on Apache Kafka: the same outcome, whichever broker carries it."""
 
-import os
 import random
 import signal
 from collections.abc import Iterator
@@ -18,15 +17,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 RECOVERY_S = 150.0
 """A killed member is missed after its session of 10 s, its open transaction after 60 s."""
-
-
-@pytest.fixture
-def url() -> str:
-    """The Kafka to be used."""
-    found = os.environ.get("CREWSYNC_BROKER_URL", "")
-    if not found.startswith("kafka://"):
-        pytest.fail(f"CREWSYNC_BROKER_URL must be a kafka:// URL for these tests, and is {found!r}")
-    return found
 
 
 @pytest.fixture
