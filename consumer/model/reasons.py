@@ -16,6 +16,7 @@ NOT_AN_EMPLOYEE = Reason("not_an_employee", 'Not marked "Is Employee Of" the com
 USER_INACTIVE = Reason("user_inactive", "Deactivated in Procore")
 USER_SYNC_OFF = Reason("user_sync_off", "User sync is turned off for this company")
 
+# People: warnings about those who were synced.
 WORKER_INACTIVE = Reason(
     "worker_inactive", "The worker is inactive in SmartBarrel and cannot clock in; reactivate them there"
 )
@@ -91,7 +92,9 @@ def conflict(rung: str, matched: str, other: str) -> Reason:
 
 def person_not_found(name: str) -> Reason:
     """The worker is linked to a Procore user whom Procore does not list."""
-    return Reason("person_not_found", f"Procore lists nobody for the user that {name} is linked to")
+    return Reason(
+        "person_not_found", f"{name} is linked to a Procore user whom Procore does not list any more"
+    )
 
 
 def employee_id_ambiguous(employee_id: str, names: list[str]) -> Reason:

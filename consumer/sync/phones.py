@@ -33,7 +33,7 @@ def to_e164(typed: str, region: str) -> str:
     except phonenumbers.NumberParseException as error:
         raise UnusablePhoneError(_WHY.get(error.error_type, "it is not a number")) from None
     if not phonenumbers.is_valid_number(number):
-        raise UnusablePhoneError("no such number can exist")
+        raise UnusablePhoneError("no such number exists")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
