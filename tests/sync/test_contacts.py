@@ -111,3 +111,19 @@ def test_a_contact_who_was_deleted_before_a_change_is_made_anew(office: Office) 
         office.sync(renamed)
     assert office.sync(renamed).outcome is Outcome.CREATED
     assert named(office) == [PRIYA | {"last_name": "Nair-Smith"}]
+
+
+def test_two_people_with_the_workers_payroll_id_are_named_and_nobody_is_booked_on(
+    open_office: OpenOffice,
+) -> None:
+    twins = [
+        theirs(origin_id=None, employee_id="777"),
+        person(8, "Ada", "Byron", user_id=None, employee_id="777"),
+    ]
+    office = open_office(people=twins)
+    handled = office.sync(shift(worker=priya(payroll_id="777")))
+    assert handled.outcome is Outcome.FAILED
+    assert [(reason.code, reason.message) for reason in handled.reasons] == [
+        ("employee_id_ambiguous", "Several people in Procore have employee ID 777: Ada Byron, Priya Nair")
+    ]
+    assert entries(office) == []
