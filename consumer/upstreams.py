@@ -11,6 +11,8 @@ from consumer.config import CompanyConfig, Config
 from consumer.exceptions import ConfigurationError
 from consumer.sync.company import Companies, Company, company
 from consumer.upstream import procore, smartbarrel
+from consumer.upstream.budget import Budget
+from consumer.upstream.budget_metrics import BUDGETS
 from consumer.upstream.http import http_client
 
 
@@ -80,10 +82,14 @@ def connect_upstreams(
         made[one.company_id] = company(
             one.settings,
             one.name,
-            procore.Procore(api, source, one.company_id),
-            smartbarrel.SmartBarrel(barrel, account, one.company_id),
+            procore.Procore(api, source, one.company_id, _budget(procore.NAME, one)),
+            smartbarrel.SmartBarrel(barrel, account, one.company_id, _budget(smartbarrel.NAME, one)),
         )
     return Upstreams(made, (api, login, barrel))
+
+
+def _budget(system: str, company: CompanyConfig) -> Budget:
+    return Budget(BUDGETS.of(system, company.company_id))
 
 
 def _secret(own: SecretStr | None, common: SecretStr | None) -> str:

@@ -20,6 +20,7 @@ from consumer.engine.state import CompanyState
 from consumer.engine.work import Again, Completion, Work
 from consumer.exceptions import Misconfigured, RateLimited, Transient, Unsure
 from consumer.metrics import EngineMetrics
+from consumer.upstream.budget import take_turn
 from consumer.upstream.http import may_write
 
 
@@ -144,6 +145,7 @@ class Handling:
             raise AssertionError("every event has a company")
         # Who was cut off from the group may have lost the partition without knowing it yet.
         may_write.set(self._is_owner)
+        take_turn()
         started = self._clock.now()
         work = work if work.since is not None else work._replace(since=started)
         try:

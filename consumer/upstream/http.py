@@ -21,6 +21,8 @@ from consumer.exceptions import (
     Unsure,
     UpstreamError,
 )
+from consumer.upstream.allowance import Answer
+from consumer.upstream.budget import Budget, TooLongError
 from consumer.upstream.calls import CALLS
 from consumer.upstream.connections import Connections
 
@@ -100,29 +102,63 @@ async def send(
     params: Sequence[tuple[str, str]] = (),
     body: object = None,
     headers: Mapping[str, str] | None = None,
+    budget: Budget | None = None,
 ) -> httpx.Response:
-    """Make one call. Raises an UpstreamError whose text has neither address, headers nor personal data.
+    """Make one call, once the budget allows it.
 
-    A change is not asked for, and Unsure raised, while ``may_write`` says no.
+    A change is not asked for, and Unsure raised, while ``may_write`` says no. Raises an UpstreamError whose
+    text has neither address, headers nor personal data.
     """
-    if method != "GET" and not may_write.get()():
+    request = client.build_request(
+        method,
+        path,
+        params=list(params) or None,
+        content=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
+        headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
+    )
+    if budget is None:
+        response = await _sent(client, upstream, operation, request)
+    else:
+        response = await _in_turn(budget, client, upstream, operation, request)
+    failure = classify(upstream, operation, response, time.time())
+    if failure is not None:
+        raise failure
+    return response
+
+
+async def _in_turn(
+    budget: Budget, client: httpx.AsyncClient, upstream: str, operation: str, request: httpx.Request
+) -> httpx.Response:
+    try:
+        turn = await budget.turn()
+    except TooLongError as error:
+        limited = RateLimited(upstream, operation, None, ("The request budget is spent.",))
+        limited.retry_after_s = error.wait_s
+        raise limited from None
+    with budget.calling(turn) as call:
+        try:
+            response = await _sent(client, upstream, operation, request)
+        except Unsure:
+            call.withdrawn()
+            raise
+        now = time.time()
+        call.answered(Answer(response.status_code, response.headers, retry_after(response.headers, now)))
+    return response
+
+
+async def _sent(
+    client: httpx.AsyncClient, upstream: str, operation: str, request: httpx.Request
+) -> httpx.Response:
+    # Asked last: whoever waited for the budget may have lost what it works on meanwhile.
+    if request.method != "GET" and not may_write.get()():
         raise Unsure(upstream, operation, None, ("This process was paused.",))
     began = time.perf_counter()
     try:
-        response = await client.request(
-            method,
-            path,
-            params=list(params) or None,
-            content=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
-            headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
-        )
+        response = await client.send(request)
     except httpx.RequestError as error:
         CALLS.made(upstream, operation, None, time.perf_counter() - began)
         raise Transient(upstream, operation, None, (type(error).__name__,)) from None
     CALLS.made(upstream, operation, response.status_code, time.perf_counter() - began)
-    failure = classify(upstream, operation, response, time.time())
-    if failure is not None:
-        raise failure
     return response
 
 

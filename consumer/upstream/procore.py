@@ -15,6 +15,7 @@ import httpx
 
 from consumer.exceptions import Misconfigured, NotFound, Rejected
 from consumer.model.events import UserEvent
+from consumer.upstream.budget import Budget
 from consumer.upstream.http import json_of, send
 
 
@@ -151,9 +152,16 @@ class TokenSource:
 class Procore:
     """The calls into one Procore company."""
 
-    def __init__(self, client: httpx.AsyncClient, tokens: TokenSource, company_id: int) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        tokens: TokenSource,
+        company_id: int,
+        budget: Budget | None = None,
+    ) -> None:
         self._client = client
         self._tokens = tokens
+        self._budget = budget
         self.company_id = company_id
 
     # ------------------------------------------------------------ directory
@@ -339,7 +347,15 @@ class Procore:
         headers = {"Authorization": f"Bearer {token}", "Procore-Company-Id": str(self.company_id)}
         try:
             return await send(
-                self._client, NAME, operation, method, path, params=params, body=body, headers=headers
+                self._client,
+                NAME,
+                operation,
+                method,
+                path,
+                params=params,
+                body=body,
+                headers=headers,
+                budget=self._budget,
             )
         except Misconfigured as error:
             if error.status != httpx.codes.UNAUTHORIZED:
@@ -348,7 +364,15 @@ class Procore:
         await self._tokens.refused(token)
         headers["Authorization"] = f"Bearer {await self._tokens.get()}"
         return await send(
-            self._client, NAME, operation, method, path, params=params, body=body, headers=headers
+            self._client,
+            NAME,
+            operation,
+            method,
+            path,
+            params=params,
+            body=body,
+            headers=headers,
+            budget=self._budget,
         )
 
 

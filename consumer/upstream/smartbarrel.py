@@ -14,6 +14,7 @@ import httpx
 
 from consumer.exceptions import Misconfigured, NotFound
 from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
+from consumer.upstream.budget import Budget
 from consumer.upstream.http import json_of, send
 
 
@@ -73,9 +74,14 @@ class SmartBarrel:
     """The calls into one SmartBarrel company."""
 
     def __init__(
-        self, client: httpx.AsyncClient, account: SmartBarrelAccount, procore_company_id: int
+        self,
+        client: httpx.AsyncClient,
+        account: SmartBarrelAccount,
+        procore_company_id: int,
+        budget: Budget | None = None,
     ) -> None:
         self._client = client
+        self._budget = budget
         self._account = account
         self._procore_company_id = procore_company_id
 
@@ -161,6 +167,7 @@ class SmartBarrel:
                 params=params,
                 body=body,
                 headers={"Authorization": f"Bearer {self._account.api_key}", **(headers or {})},
+                budget=self._budget,
             )
         except NotFound as error:
             if operation in _OF_ONE:

@@ -1,0 +1,84 @@
+"""What is told of request budgets: how much is left, and how long calls have waited."""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from consumer.metric_families import REGISTRY
+
+
+class State(Protocol):
+    """What is known of a budget; see ``consumer.upstream.budget``."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many calls a window has."""
+
+    @property
+    def remaining(self) -> int | None:
+        """How many of them are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetMetrics:
+    """Children of the metrics, bound once for one company at one upstream."""
+
+    limit: Gauge
+    remaining: Gauge
+    wait_seconds: Counter
+
+    def told(self, state: State) -> None:
+        """An answer came."""
+        if state.limit is not None and state.remaining is not None:
+            self.limit.set(state.limit)
+            self.remaining.set(state.remaining)
+
+    def waited(self, seconds: float) -> None:
+        """A call has waited so long."""
+        self.wait_seconds.inc(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFamilies:
+    """The metrics before their labels have values. ``company`` is one of the settings' only."""
+
+    limit: Gauge
+    remaining: Gauge
+    wait_seconds: Counter
+
+    @classmethod
+    def on(cls, registry: CollectorRegistry) -> Self:
+        """Register the metrics."""
+        labels = ["system", "company"]
+        return cls(
+            Gauge(
+                "crewsync_budget_limit",
+                "Calls that the limit allows which was nearest to being exceeded, as last told.",
+                labels,
+                registry=registry,
+            ),
+            Gauge(
+                "crewsync_budget_remaining",
+                "Calls left of that limit, as last told.",
+                labels,
+                registry=registry,
+            ),
+            Counter(
+                "crewsync_budget_wait_seconds_total",
+                "Seconds that calls have waited for the budget.",
+                labels,
+                registry=registry,
+            ),
+        )
+
+    def of(self, system: str, company_id: int) -> BudgetMetrics:
+        """Those of one company at one upstream, shown from the start."""
+        labels = (system, str(company_id))
+        return BudgetMetrics(
+            self.limit.labels(*labels), self.remaining.labels(*labels), self.wait_seconds.labels(*labels)
+        )
+
+
+BUDGETS = BudgetFamilies.on(REGISTRY)
+"""What this process tells."""
