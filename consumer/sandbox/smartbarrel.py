@@ -13,10 +13,15 @@ from starlette.routing import Route
 from consumer.sandbox.database import fact
 from consumer.sandbox.documents import Body, Clause, Collection, first, get, put, select
 from consumer.sandbox.exchange import Call, Clock, Handler, Reply, endpoint
+from consumer.sandbox.fault_rules import FaultFile
+from consumer.sandbox.injection import FaultInjection, Surroundings
+from consumer.sandbox.limits import RateBudget
+from consumer.sandbox.metering import Meter
 from consumer.sandbox.smartbarrel_wire import (
     Field,
     FieldErrors,
     error,
+    error_body,
     is_day,
     is_email,
     is_moment,
@@ -26,6 +31,7 @@ from consumer.sandbox.smartbarrel_wire import (
     not_found,
     one_invalid,
     query_text,
+    rate_limited,
     read_fields,
 )
 from consumer.sandbox.tables import POSITIONS, TIMESHEETS, WORKERS, folded, instant, smartbarrel_time
@@ -56,13 +62,27 @@ _WORKER_EXISTS = """worker_id IN (SELECT id FROM workers)
 
 
 def smartbarrel_app(
-    db: sqlite3.Connection, clock: Clock, *, api_key: str, middleware: Sequence[Middleware] = ()
+    db: sqlite3.Connection,
+    clock: Clock,
+    *,
+    api_key: str,
+    budget: RateBudget | None = None,
+    middleware: Sequence[Middleware] = (),
+    faults: FaultFile | None = None,
+    latency_s: float = 0.0,
 ) -> Starlette:
-    """SmartBarrel's API server for one company, which has one key."""
+    """SmartBarrel's API server for one company, which has one key. Without a budget it has no limit.
+
+    A budget that ``faults`` has takes the place of ``budget``.
+    """
     company_id = fact(db, "smartbarrel_company_id")
+    meter = Meter(SYSTEM, db, lambda: (faults and faults.budget_of(SYSTEM)) or budget)
 
     def guarded(handler: Handler) -> Handler:
         def guard(call: Call) -> Reply:
+            quota = meter.take(call.now)
+            if quota is not None and quota.exceeded:
+                raise rate_limited(quota.reset - call.now)
             scheme, _, key = call.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or key != api_key:
                 raise error(401, "unauthorized", "API key is missing or invalid")
@@ -72,24 +92,16 @@ def smartbarrel_app(
 
         return guard
 
-    base = "/api/v1/companies/{company_id}"
-    handlers = [
-        ("GET", f"{base}/workers", list_workers),
-        ("POST", f"{base}/workers", create_worker),
-        ("GET", f"{base}/workers/{{id}}", show_worker),
-        ("PATCH", f"{base}/workers/{{id}}", update_worker),
-        ("GET", f"{base}/positions", list_positions),
-        ("POST", f"{base}/positions", create_position),
-        ("PATCH", f"{base}/positions/{{id}}", update_position),
-        ("GET", f"{base}/timesheets", list_timesheets),
-    ]
     routes = [
-        Route(path, endpoint(SYSTEM, db, clock, guarded(handler)), methods=[method])
-        for method, path, handler in handlers
+        Route(path, endpoint(SYSTEM, db, clock, guarded(handler)), methods=[method], name=operation)
+        for operation, method, path, handler in _routes()
     ]
     every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    routes.append(Route("/{path:path}", endpoint(SYSTEM, db, clock, guarded(_nowhere)), methods=every))
-    return Starlette(routes=routes, middleware=middleware)
+    nowhere = Route("/{path:path}", endpoint(SYSTEM, db, clock, guarded(_nowhere)), methods=every)
+    around = Surroundings(SYSTEM, routes, error_body, clock, meter.take, faults, latency_s)
+    return Starlette(
+        routes=[*routes, nowhere], middleware=[*middleware, Middleware(FaultInjection, around=around)]
+    )
 
 
 def list_workers(call: Call) -> Reply:
@@ -187,6 +199,25 @@ def list_timesheets(call: Call) -> Reply:
             raise not_found("Project")
         where.append(("project_id = ?", (project_id,)))
     return listing(call, TIMESHEETS, where, lambda timesheet: _shown_timesheet(call, timesheet))
+
+
+def _routes() -> list[tuple[str, str, str, Handler]]:
+    base = "/api/v1/companies/{company_id}"
+    workers, positions = f"{base}/workers", f"{base}/positions"
+    return [
+        ("listWorkers", "GET", workers, list_workers),
+        ("createWorker", "POST", workers, create_worker),
+        ("getWorker", "GET", f"{workers}/{{id}}", show_worker),
+        ("updateWorker", "PATCH", f"{workers}/{{id}}", update_worker),
+        ("listPositions", "GET", positions, list_positions),
+        ("createPosition", "POST", positions, create_position),
+        ("updatePosition", "PATCH", f"{positions}/{{id}}", update_position),
+        ("listTimesheets", "GET", f"{base}/timesheets", list_timesheets),
+    ]
+
+
+OPERATIONS = frozenset(operation for operation, *_ in _routes())
+"""All that this SmartBarrel can be asked for, as its contract names it."""
 
 
 def _nowhere(_call: Call) -> Reply:
