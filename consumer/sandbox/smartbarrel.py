@@ -1,7 +1,5 @@
 """SmartBarrel as this project's assumed contract describes it."""
 
-import hashlib
-import json
 import sqlite3
 import uuid
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from consumer.sandbox.database import fact
 from consumer.sandbox.documents import Body, Clause, Collection, first, get, put, select
 from consumer.sandbox.exchange import Call, Clock, Handler, Reply, endpoint
 from consumer.sandbox.fault_rules import FaultFile
+from consumer.sandbox.idempotency import answered, earlier_answer
 from consumer.sandbox.injection import FaultInjection, Surroundings
 from consumer.sandbox.limits import RateBudget
 from consumer.sandbox.metering import Meter
@@ -29,7 +28,6 @@ from consumer.sandbox.smartbarrel_wire import (
     is_status,
     listing,
     not_found,
-    one_invalid,
     query_text,
     rate_limited,
     read_fields,
@@ -38,7 +36,6 @@ from consumer.sandbox.tables import POSITIONS, TIMESHEETS, WORKERS, folded, inst
 
 
 SYSTEM = "smartbarrel"
-MAX_KEY_LENGTH = 255
 
 _WORKER_FIELDS = {
     "first_name": Field("first name", required=True),
@@ -122,7 +119,7 @@ def show_worker(call: Call) -> Reply:
 
 def create_worker(call: Call) -> Reply:
     """Create one of the company's own workers, once for each idempotency key."""
-    earlier = _earlier_answer(call)
+    earlier = earlier_answer(call)
     if earlier is not None:
         return earlier
     now = smartbarrel_time(call.now)
@@ -140,7 +137,7 @@ def create_worker(call: Call) -> Reply:
         "updated_at": now,
     }
     _store_worker(call, worker)
-    return _answered(call, Reply(worker, 201))
+    return answered(call, Reply(worker, 201))
 
 
 def update_worker(call: Call) -> Reply:
@@ -164,7 +161,7 @@ def list_positions(call: Call) -> Reply:
 
 def create_position(call: Call) -> Reply:
     """Create a position, once for each idempotency key."""
-    earlier = _earlier_answer(call)
+    earlier = earlier_answer(call)
     if earlier is not None:
         return earlier
     fields = read_fields(call, _POSITION_FIELDS)
@@ -176,7 +173,7 @@ def create_position(call: Call) -> Reply:
         **fields,
         "created_at": smartbarrel_time(call.now),
     }
-    return _answered(call, Reply(_stored_position(call, position), 201))
+    return answered(call, Reply(_stored_position(call, position), 201))
 
 
 def update_position(call: Call) -> Reply:
@@ -288,30 +285,3 @@ def _shown_timesheet(call: Call, timesheet: Body) -> Body:
     same = ("id", "first_name", "last_name", "payroll_id", "external_id", "contractor")
     shown_position = position and {"id": position["id"], "name": position["name"]}
     return {**timesheet, "worker": {**{key: worker[key] for key in same}, "position": shown_position}}
-
-
-def _earlier_answer(call: Call) -> Reply | None:
-    """The answer that this idempotency key got before; None if the key is new."""
-    key = call.headers.get("idempotency-key", "")
-    if not 1 <= len(key) <= MAX_KEY_LENGTH:
-        raise one_invalid("Idempotency-Key", f"{'Missing' if not key else 'Too long'} idempotency key")
-    row = call.db.execute("SELECT request, answer FROM idempotency_keys WHERE key = ?", (key,)).fetchone()
-    if row is None:
-        return None
-    if row[0] != _fingerprint(call):
-        raise error(409, "idempotency_key_reused", "This idempotency key was used with another request body")
-    return Reply(json.loads(row[1]), 201)
-
-
-def _answered(call: Call, reply: Reply) -> Reply:
-    values = (call.headers["idempotency-key"], _fingerprint(call), json.dumps(reply.body))
-    call.db.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?)", values)
-    return reply
-
-
-def _fingerprint(call: Call) -> str:
-    try:
-        body = json.dumps(json.loads(call.body), sort_keys=True)
-    except ValueError:
-        body = call.body.hex()
-    return hashlib.sha256(f"{call.url.rpartition('/')[2]}\n{body}".encode()).hexdigest()
