@@ -105,6 +105,7 @@ class Config(BaseModel):
     companies: tuple[CompanyConfig, ...] = ()
     log_dir: Path = Path("var/sync-logs")
     sandbox_state: Path = Path("var/sandbox.db")
+    sandbox_faults: Path | None = None
     topic_prefix: str = Field("", pattern="^[A-Za-z0-9._-]{0,100}$")
     instance_id: str | None = Field(None, pattern="^[A-Za-z0-9._-]{1,100}$")
     in_flight: int = Field(200, ge=1, le=10_000)
@@ -173,7 +174,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = Path(".env")
 
 
 def _incomplete(known: Mapping[str, str]) -> list[str]:
-    """What real upstreams need and is not there, and companies that are there twice."""
+    """What real upstreams need and is not there, or do not go with, and companies that are there twice."""
     if not any(name in known for name in _REAL):
         return []
     try:
@@ -190,6 +191,8 @@ def _incomplete(known: Mapping[str, str]) -> list[str]:
         for name, words in needed.items()
         if name not in known
     ]
+    if "sandbox_faults" in known:
+        problems.append(f"{PREFIX}SANDBOX_FAULTS: for the sandbox only, but real upstreams are configured")
     ids = [one.get("company_id") for one in companies]
     twice = sorted({str(one) for one in ids if ids.count(one) > 1})
     if twice:

@@ -146,7 +146,7 @@ def _upstreams(
         return addresses(config), config.companies
     data = load_demo()
     display.say(f"Starting the sandbox (state: {config.sandbox_state}) ...")
-    sandbox = stack.enter_context(start_sandbox(config.sandbox_state, data))
+    sandbox = stack.enter_context(start_sandbox(config.sandbox_state, data, faults=config.sandbox_faults))
     at = sandbox.address
     company = CompanyConfig.model_validate(
         {

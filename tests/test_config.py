@@ -231,6 +231,15 @@ def test_an_unknown_name_is_a_problem_with_the_nearest_right_one(
     assert f"{wrong}: no such setting; did you mean {right}" in refusal(**{wrong: "x"})
 
 
+def test_faults_are_for_the_sandbox_only(load: Load, refusal: Callable[..., str]) -> None:
+    assert load().sandbox_faults is None
+    assert load(CREWSYNC_SANDBOX_FAULTS="faults.toml").sandbox_faults == Path("faults.toml")
+    message = refusal(**REAL, CREWSYNC_SANDBOX_FAULTS="faults.toml")
+    assert message.splitlines()[1:] == [
+        "  CREWSYNC_SANDBOX_FAULTS: for the sandbox only, but real upstreams are configured"
+    ]
+
+
 def test_an_unknown_name_like_no_other_gets_no_suggestion(refusal: Callable[..., str]) -> None:
     assert "did you mean" not in refusal(CREWSYNC_QQQQ="x")
 

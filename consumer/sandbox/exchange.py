@@ -3,17 +3,16 @@
 So the journal never disagrees with the state, wherever the process is killed.
 """
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumer.sandbox.database import transaction
 
@@ -49,6 +48,11 @@ class Reply:
         return replace(self, headers={**self.headers, **headers})
 
 
+def phrase(status: int) -> str:
+    """The words that HTTP has for a status, or one of its class."""
+    return HTTPStatus(status if status in set(HTTPStatus) else status // 100 * 100).phrase
+
+
 class Refusal(Exception):
     """The request is refused with this reply, and changes nothing."""
 
@@ -66,11 +70,7 @@ def endpoint(
     """The handler as starlette calls it; ``system`` names it in the journal."""
 
     async def answer(request: Request) -> Response:
-        try:
-            body = await request.body()
-        except ClientDisconnect:
-            # The caller was killed or gave up while sending: nothing happened, and nobody listens.
-            return Response(status_code=400)
+        body = await request.body()
         call = Call(
             method=request.method,
             url=str(request.url.replace(query="")),
@@ -98,21 +98,3 @@ def endpoint(
         return Response(content, reply.status, dict(reply.headers), "application/json")
 
     return answer
-
-
-class Latency:
-    """Middleware that lets every request wait, as the way to a real server does.
-
-    Middleware is where answers are delayed, lost or replaced: it stands before and after the transaction,
-    so it can drop a request that had no effect, or the answer to one that had.
-    """
-
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
-        self._app = app
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait, then pass on."""
-        if self._seconds:
-            await asyncio.sleep(self._seconds)
-        await self._app(scope, receive, send)

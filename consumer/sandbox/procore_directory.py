@@ -19,17 +19,9 @@ from consumer.sandbox.procore_wire import (
     unprocessable,
     wrapped,
 )
-from consumer.sandbox.tables import PEOPLE, USERS, WORK_CLASSIFICATIONS, procore_time
+from consumer.sandbox.tables import PEOPLE, USER_KEYS, USERS, WORK_CLASSIFICATIONS, procore_time
 
 
-# The keys of a recorded list item, in the normal view; the others come with "show" and "extended".
-_USER_KEYS = (
-    *("id", "name", "first_name", "initials", "last_name", "business_id", "address", "avatar"),
-    *("business_phone", "business_phone_extension", "city", "contact_id", "country_code", "email_address"),
-    *("employee_id", "erp_integrated_accountant", "fax_number", "is_active", "is_employee", "job_title"),
-    *("mobile_phone", "origin_id", "state_code", "zip", "last_activated_at", "work_classification_id"),
-    "vendor",
-)
 _PERSON_KEYS = (
     *("id", "first_name", "last_name", "name", "employee_id", "work_classification_id", "is_employee"),
     *("user_id", "origin_id", "contact_id", "contact", "user_uuid"),
@@ -64,7 +56,7 @@ def list_users(call: Call) -> Reply:
     where += search_filter(call)
     if "filters[trade_id][]" in call.query:
         where.append(("0", ()))
-    keys = () if call.query.get("view") == "extended" else _USER_KEYS
+    keys = () if call.query.get("view") == "extended" else USER_KEYS
     return listing(call, USERS, where, lambda user: _picked(user, keys), _order(call))
 
 

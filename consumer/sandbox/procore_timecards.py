@@ -23,10 +23,17 @@ from consumer.sandbox.procore_wire import (
     unprocessable,
     wrapped,
 )
-from consumer.sandbox.tables import COST_CODES, LOCATIONS, PEOPLE, SUB_JOBS, TIMECARD_ENTRIES, procore_time
+from consumer.sandbox.tables import (
+    COST_CODES,
+    LOCATIONS,
+    LOCKED,
+    PEOPLE,
+    SUB_JOBS,
+    TIMECARD_ENTRIES,
+    procore_time,
+)
 
 
-LOCKED = frozenset({"approved", "completed"})
 STATUSES = frozenset({"pending", "reviewed", *LOCKED})
 
 _COMMON_FIELDS: Writable = {
@@ -73,7 +80,8 @@ def list_entries(call: Call) -> Reply:
     if end is not None:
         where.append(("date <= ?", (end,)))
     where += ids_filter(call, "id", "id") + ids_filter(call, "party_id", "party_id")
-    where += range_filter(call, "updated_at") + range_filter(call, "deleted_at")
+    deleted = range_filter(call, "deleted_at")
+    where += range_filter(call, "updated_at") + (deleted or [("deleted_at IS NULL", ())])
     if flag(call, "filters[in_progress_only]"):
         where.append(("in_progress", ()))
     elif not flag(call, "filters[include_in_progress]"):
@@ -146,7 +154,7 @@ def _blank(call: Call) -> Body:
 
 def _entry(call: Call, key: int | None) -> Body:
     entry = get(call.db, TIMECARD_ENTRIES, key) if isinstance(key, int) else None
-    if entry is None:
+    if entry is None or entry["deleted_at"] is not None:
         raise not_found()
     return entry
 
@@ -168,7 +176,10 @@ def _saved(call: Call, entry: Body, fields: Body, unique_origin_ids: bool) -> Bo
     changed = {**entry, **fields, "updated_at": procore_time(call.now)}
     errors = _errors(call, changed)
     if unique_origin_ids and fields.get("origin_id") is not None:
-        taken = ("origin_id = ? AND id <> ?", (str(fields["origin_id"]), changed["id"]))
+        taken = (
+            "origin_id = ? AND id <> ? AND deleted_at IS NULL",
+            (str(fields["origin_id"]), changed["id"]),
+        )
         if first(call.db, TIMECARD_ENTRIES, taken) is not None:
             errors["origin_id"] = "has already been taken"
     if errors:

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, overload
 from urllib.parse import urlencode
 
 from consumer.sandbox.documents import Body, Clause, Collection, count, get, one_of, select
-from consumer.sandbox.exchange import Call, Refusal, Reply
+from consumer.sandbox.exchange import Call, Refusal, Reply, phrase
 from consumer.sandbox.tables import PROJECTS, instant
 
 
@@ -30,6 +31,13 @@ def bad_request(message: str) -> Refusal:
 def unprocessable(**errors: str) -> Refusal:
     """Values that break a rule, each with the field's name."""
     return Refusal(422, {"errors": {name: [text] for name, text in errors.items()}})
+
+
+def error_body(status: int) -> Body:
+    """What Procore might say with a status, whatever was asked."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return {"errors": "The access token is invalid"}
+    return {"message": phrase(status)}
 
 
 def listing(

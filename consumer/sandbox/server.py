@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,9 +17,13 @@ from starlette.middleware import Middleware
 
 from consumer.sandbox.database import connect, is_new, seed
 from consumer.sandbox.demo import DemoData, load_demo
-from consumer.sandbox.exchange import Clock, Latency
+from consumer.sandbox.exchange import Clock
+from consumer.sandbox.fault_rules import FaultFile
 from consumer.sandbox.limits import RateBudget
+from consumer.sandbox.procore import OPERATIONS as PROCORE_OPERATIONS
 from consumer.sandbox.procore import login_app, procore_app
+from consumer.sandbox.protocol import AbortableProtocol
+from consumer.sandbox.smartbarrel import OPERATIONS as SMARTBARREL_OPERATIONS
 from consumer.sandbox.smartbarrel import smartbarrel_app
 from consumer.sandbox.store import SandboxState
 
@@ -43,13 +47,19 @@ class SandboxAddress:
 
 
 class RunningSandbox:
-    """Both systems, running until ``close``; a context manager."""
+    """Both systems, running until ``close``; a context manager. ``faults`` are those of the file, if any."""
 
     def __init__(
-        self, state: Path, address: SandboxAddress, servers: "Sequence[_Listener]", thread: threading.Thread
+        self,
+        state: Path,
+        address: SandboxAddress,
+        faults: FaultFile | None,
+        servers: "Sequence[_Listener]",
+        thread: threading.Thread,
     ) -> None:
         self.state = SandboxState(state)
         self.address = address
+        self.faults = faults
         self._servers = servers
         self._thread = thread
 
@@ -81,17 +91,22 @@ def start(
     budget: RateBudget | None = None,
     clock: Clock = time.time,
     middleware: Sequence[Middleware] = (),
+    faults: Path | None = None,
     ports: tuple[int, int, int] = (0, 0, 0),
 ) -> RunningSandbox:
     """Start Procore, its login server and SmartBarrel, and return once all three answer.
 
     A new ``state`` file is seeded with ``data``, or the demo data; an existing one is continued.
-    ``latency_s`` delays every answer; ``middleware`` stands around both systems' apps and may do worse.
+    ``latency_s`` lets every request wait. ``faults`` is a file of rules that say what goes wrong (see
+    ``fault_rules``), ``budget`` limits each of both systems, of which SmartBarrel has no limit without one.
+    ``middleware`` stands around all of that.
     ``unique_origin_ids`` off lets origin ids repeat, since no source says that Procore refuses them for
     people and timecards. ``ports`` are Procore's, its login server's and SmartBarrel's; 0 takes a free one.
 
-    Raises OSError if a port is taken, TimeoutError if the servers do not come up in time.
+    Raises ConfigurationError if the state or the faults cannot be used, OSError if a port is taken,
+    TimeoutError if the servers do not come up in time.
     """
+    rules = None if faults is None else FaultFile(faults, PROCORE_OPERATIONS | SMARTBARREL_OPERATIONS)
     state.parent.mkdir(parents=True, exist_ok=True)
     with closing(connect(state)) as db:
         if is_new(db):
@@ -99,7 +114,7 @@ def start(
     sockets = _listen(ports)
     urls = [f"http://{_HOST}:{each.getsockname()[1]}" for each in sockets]
     address = SandboxAddress(*urls)
-    around = [Middleware(Latency, seconds=latency_s), *middleware]
+    around: Any = {"middleware": middleware, "faults": rules, "latency_s": latency_s}
 
     db = connect(state)
     apps = (
@@ -108,12 +123,10 @@ def start(
             clock,
             budget=budget or RateBudget(),
             unique_origin_ids=unique_origin_ids,
-            middleware=around,
+            **around,
         ),
-        login_app(
-            db, clock, client_id=address.client_id, client_secret=address.client_secret, middleware=around
-        ),
-        smartbarrel_app(db, clock, api_key=address.api_key, middleware=around),
+        login_app(db, clock, client_id=address.client_id, client_secret=address.client_secret, **around),
+        smartbarrel_app(db, clock, api_key=address.api_key, budget=budget, **around),
     )
     listeners = [_Listener(_server(app), each) for app, each in zip(apps, sockets, strict=True)]
 
@@ -129,7 +142,7 @@ def start(
             _stop(listeners, thread)
             raise TimeoutError("the sandbox did not start")
         time.sleep(0.002)
-    return RunningSandbox(state, address, listeners, thread)
+    return RunningSandbox(state, address, rules, listeners, thread)
 
 
 def _listen(ports: Sequence[int]) -> list[socket.socket]:
@@ -157,7 +170,7 @@ def _server(app: Starlette) -> uvicorn.Server:
     # signals alone.
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=AbortableProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,7 +1,5 @@
 """SmartBarrel as this project's assumed contract describes it."""
 
-import hashlib
-import json
 import sqlite3
 import uuid
 from collections.abc import Sequence
@@ -13,10 +11,16 @@ from starlette.routing import Route
 from consumer.sandbox.database import fact
 from consumer.sandbox.documents import Body, Clause, Collection, first, get, put, select
 from consumer.sandbox.exchange import Call, Clock, Handler, Reply, endpoint
+from consumer.sandbox.fault_rules import FaultFile
+from consumer.sandbox.idempotency import answered, earlier_answer
+from consumer.sandbox.injection import FaultInjection, Surroundings
+from consumer.sandbox.limits import RateBudget
+from consumer.sandbox.metering import Meter
 from consumer.sandbox.smartbarrel_wire import (
     Field,
     FieldErrors,
     error,
+    error_body,
     is_day,
     is_email,
     is_moment,
@@ -24,15 +28,14 @@ from consumer.sandbox.smartbarrel_wire import (
     is_status,
     listing,
     not_found,
-    one_invalid,
     query_text,
+    rate_limited,
     read_fields,
 )
 from consumer.sandbox.tables import POSITIONS, TIMESHEETS, WORKERS, folded, instant, smartbarrel_time
 
 
 SYSTEM = "smartbarrel"
-MAX_KEY_LENGTH = 255
 
 _WORKER_FIELDS = {
     "first_name": Field("first name", required=True),
@@ -56,13 +59,27 @@ _WORKER_EXISTS = """worker_id IN (SELECT id FROM workers)
 
 
 def smartbarrel_app(
-    db: sqlite3.Connection, clock: Clock, *, api_key: str, middleware: Sequence[Middleware] = ()
+    db: sqlite3.Connection,
+    clock: Clock,
+    *,
+    api_key: str,
+    budget: RateBudget | None = None,
+    middleware: Sequence[Middleware] = (),
+    faults: FaultFile | None = None,
+    latency_s: float = 0.0,
 ) -> Starlette:
-    """SmartBarrel's API server for one company, which has one key."""
+    """SmartBarrel's API server for one company, which has one key. Without a budget it has no limit.
+
+    A budget that ``faults`` has takes the place of ``budget``.
+    """
     company_id = fact(db, "smartbarrel_company_id")
+    meter = Meter(SYSTEM, db, lambda: (faults and faults.budget_of(SYSTEM)) or budget)
 
     def guarded(handler: Handler) -> Handler:
         def guard(call: Call) -> Reply:
+            quota = meter.take(call.now)
+            if quota is not None and quota.exceeded:
+                raise rate_limited(quota.reset - call.now)
             scheme, _, key = call.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or key != api_key:
                 raise error(401, "unauthorized", "API key is missing or invalid")
@@ -72,24 +89,16 @@ def smartbarrel_app(
 
         return guard
 
-    base = "/api/v1/companies/{company_id}"
-    handlers = [
-        ("GET", f"{base}/workers", list_workers),
-        ("POST", f"{base}/workers", create_worker),
-        ("GET", f"{base}/workers/{{id}}", show_worker),
-        ("PATCH", f"{base}/workers/{{id}}", update_worker),
-        ("GET", f"{base}/positions", list_positions),
-        ("POST", f"{base}/positions", create_position),
-        ("PATCH", f"{base}/positions/{{id}}", update_position),
-        ("GET", f"{base}/timesheets", list_timesheets),
-    ]
     routes = [
-        Route(path, endpoint(SYSTEM, db, clock, guarded(handler)), methods=[method])
-        for method, path, handler in handlers
+        Route(path, endpoint(SYSTEM, db, clock, guarded(handler)), methods=[method], name=operation)
+        for operation, method, path, handler in _routes()
     ]
     every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    routes.append(Route("/{path:path}", endpoint(SYSTEM, db, clock, guarded(_nowhere)), methods=every))
-    return Starlette(routes=routes, middleware=middleware)
+    nowhere = Route("/{path:path}", endpoint(SYSTEM, db, clock, guarded(_nowhere)), methods=every)
+    around = Surroundings(SYSTEM, routes, error_body, clock, meter.take, faults, latency_s)
+    return Starlette(
+        routes=[*routes, nowhere], middleware=[*middleware, Middleware(FaultInjection, around=around)]
+    )
 
 
 def list_workers(call: Call) -> Reply:
@@ -110,7 +119,7 @@ def show_worker(call: Call) -> Reply:
 
 def create_worker(call: Call) -> Reply:
     """Create one of the company's own workers, once for each idempotency key."""
-    earlier = _earlier_answer(call)
+    earlier = earlier_answer(call)
     if earlier is not None:
         return earlier
     now = smartbarrel_time(call.now)
@@ -128,7 +137,7 @@ def create_worker(call: Call) -> Reply:
         "updated_at": now,
     }
     _store_worker(call, worker)
-    return _answered(call, Reply(worker, 201))
+    return answered(call, Reply(worker, 201))
 
 
 def update_worker(call: Call) -> Reply:
@@ -152,7 +161,7 @@ def list_positions(call: Call) -> Reply:
 
 def create_position(call: Call) -> Reply:
     """Create a position, once for each idempotency key."""
-    earlier = _earlier_answer(call)
+    earlier = earlier_answer(call)
     if earlier is not None:
         return earlier
     fields = read_fields(call, _POSITION_FIELDS)
@@ -164,7 +173,7 @@ def create_position(call: Call) -> Reply:
         **fields,
         "created_at": smartbarrel_time(call.now),
     }
-    return _answered(call, Reply(_stored_position(call, position), 201))
+    return answered(call, Reply(_stored_position(call, position), 201))
 
 
 def update_position(call: Call) -> Reply:
@@ -187,6 +196,25 @@ def list_timesheets(call: Call) -> Reply:
             raise not_found("Project")
         where.append(("project_id = ?", (project_id,)))
     return listing(call, TIMESHEETS, where, lambda timesheet: _shown_timesheet(call, timesheet))
+
+
+def _routes() -> list[tuple[str, str, str, Handler]]:
+    base = "/api/v1/companies/{company_id}"
+    workers, positions = f"{base}/workers", f"{base}/positions"
+    return [
+        ("listWorkers", "GET", workers, list_workers),
+        ("createWorker", "POST", workers, create_worker),
+        ("getWorker", "GET", f"{workers}/{{id}}", show_worker),
+        ("updateWorker", "PATCH", f"{workers}/{{id}}", update_worker),
+        ("listPositions", "GET", positions, list_positions),
+        ("createPosition", "POST", positions, create_position),
+        ("updatePosition", "PATCH", f"{positions}/{{id}}", update_position),
+        ("listTimesheets", "GET", f"{base}/timesheets", list_timesheets),
+    ]
+
+
+OPERATIONS = frozenset(operation for operation, *_ in _routes())
+"""All that this SmartBarrel can be asked for, as its contract names it."""
 
 
 def _nowhere(_call: Call) -> Reply:
@@ -257,30 +285,3 @@ def _shown_timesheet(call: Call, timesheet: Body) -> Body:
     same = ("id", "first_name", "last_name", "payroll_id", "external_id", "contractor")
     shown_position = position and {"id": position["id"], "name": position["name"]}
     return {**timesheet, "worker": {**{key: worker[key] for key in same}, "position": shown_position}}
-
-
-def _earlier_answer(call: Call) -> Reply | None:
-    """The answer that this idempotency key got before; None if the key is new."""
-    key = call.headers.get("idempotency-key", "")
-    if not 1 <= len(key) <= MAX_KEY_LENGTH:
-        raise one_invalid("Idempotency-Key", f"{'Missing' if not key else 'Too long'} idempotency key")
-    row = call.db.execute("SELECT request, answer FROM idempotency_keys WHERE key = ?", (key,)).fetchone()
-    if row is None:
-        return None
-    if row[0] != _fingerprint(call):
-        raise error(409, "idempotency_key_reused", "This idempotency key was used with another request body")
-    return Reply(json.loads(row[1]), 201)
-
-
-def _answered(call: Call, reply: Reply) -> Reply:
-    values = (call.headers["idempotency-key"], _fingerprint(call), json.dumps(reply.body))
-    call.db.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?)", values)
-    return reply
-
-
-def _fingerprint(call: Call) -> str:
-    try:
-        body = json.dumps(json.loads(call.body), sort_keys=True)
-    except ValueError:
-        body = call.body.hex()
-    return hashlib.sha256(f"{call.url.rpartition('/')[2]}\n{body}".encode()).hexdigest()

@@ -5,10 +5,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from consumer.sandbox.documents import Body, Clause, Collection, count, select
-from consumer.sandbox.exchange import Call, Refusal, Reply
+from consumer.sandbox.exchange import Call, Refusal, Reply, phrase
 
 
 DEFAULT_PER_PAGE = 50
@@ -62,9 +64,23 @@ def error(status: int, code: str, message: str, **more: Any) -> Refusal:
     return Refusal(status, {"error": {"code": code, "message": message, **more}})
 
 
+def error_body(status: int) -> Body:
+    """What SmartBarrel might say with a status, whatever was asked."""
+    codes: dict[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: "rate_limited"}
+    said = "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else phrase(status)
+    return {"error": {"code": codes.get(status, said.lower().replace(" ", "_")), "message": phrase(status)}}
+
+
 def not_found(kind: str) -> Refusal:
     """The thing is not there."""
     return error(404, "not_found", f"{kind} not found")
+
+
+def rate_limited(wait_s: float) -> Refusal:
+    """Too many requests; after the wait, another has a chance."""
+    refusal = error(429, "rate_limited", "Too many requests")
+    refusal.reply = refusal.reply.having({"Retry-After": str(max(1, ceil(wait_s)))})
+    return refusal
 
 
 def invalid(errors: FieldErrors) -> Refusal:

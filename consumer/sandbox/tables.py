@@ -6,6 +6,19 @@ from typing import Any
 from consumer.sandbox.documents import Body, Collection, Column
 
 
+USER_KEYS = (
+    *("id", "name", "first_name", "initials", "last_name", "business_id", "address", "avatar"),
+    *("business_phone", "business_phone_extension", "city", "contact_id", "country_code", "email_address"),
+    *("employee_id", "erp_integrated_accountant", "fax_number", "is_active", "is_employee", "job_title"),
+    *("mobile_phone", "origin_id", "state_code", "zip", "last_activated_at", "work_classification_id"),
+    "vendor",
+)
+"""The keys of a recorded list item, in the normal view; the others come with "show" and "extended"."""
+
+LOCKED = frozenset({"approved", "completed"})
+"""The states of a timecard entry that refuse changes."""
+
+
 def instant(value: str | None) -> str | None:
     """An ISO 8601 time in a form whose alphabetical order is the order in time.
 

@@ -180,6 +180,14 @@ def test_a_sandbox_s_file_that_is_not_ours_is_named_and_left_alone(
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
+def test_faults_that_cannot_be_read_are_named_and_leave_no_sandbox(place: Place) -> None:
+    (place.folder / "faults.toml").write_text("[[rules]]\nfault = 'rest'\n")
+    message = refused(place.start("demo", CREWSYNC_SANDBOX_FAULTS="faults.toml"), 2)
+    assert "faults.toml" in message
+    assert "rules.1.fault" in message
+    assert not place.sandbox.exists()
+
+
 def test_an_env_file_that_is_no_text_is_named(place: Place) -> None:
     (place.folder / ".env").write_bytes(b"CREWSYNC_LOG_LEVEL=info\xff\xfe\n")
     assert ".env" in refused(place.start("run"), 2)
