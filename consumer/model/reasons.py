@@ -72,6 +72,15 @@ def phone_in_use(name: str, payroll_id: str | None) -> Reason:
     return Reason("phone_in_use", f"Phone number already in use by {_who(name, payroll_id)} in SmartBarrel")
 
 
+def same_name(name: str, payroll_id: str | None) -> Reason:
+    """Warning: a worker was created though there is one of the same name, which alone never links."""
+    return Reason(
+        "same_name",
+        f"SmartBarrel has another {_who(name, payroll_id)}; if that is the same person, give them the same"
+        " payroll ID or phone number in both systems",
+    )
+
+
 def payroll_id_in_use(name: str) -> Reason:
     """Another Procore user's worker has the payroll ID."""
     return Reason("payroll_id_in_use", f"Payroll ID already in use by {name} in SmartBarrel")

@@ -9,6 +9,7 @@ from consumer.sync.classifications import Classifications
 from consumer.sync.codes import ProjectCodes
 from consumer.sync.directory import Directory
 from consumer.sync.positions import Positions
+from consumer.sync.roster import Roster
 from consumer.upstream.procore import Procore
 from consumer.upstream.smartbarrel import SmartBarrel
 
@@ -25,6 +26,7 @@ class Company:
     codes: ProjectCodes
     classifications: Classifications
     positions: Positions
+    roster: Roster
 
     def renew(self) -> None:
         """Read everything anew before it is used again."""
@@ -32,6 +34,7 @@ class Company:
         self.codes.renew()
         self.classifications.renew()
         self.positions.renew()
+        self.roster.renew()
 
 
 Companies = Mapping[int, Company]
@@ -58,4 +61,5 @@ def company(settings: CompanySettings, name: str, procore: Procore, smartbarrel:
         ProjectCodes(procore),
         classifications,
         Positions(smartbarrel, classifications, settings.company_id),
+        Roster(smartbarrel),
     )

@@ -7,12 +7,13 @@ name never links. A later rung that points at somebody else is a conflict.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from consumer.engine.handler import Handled
 from consumer.model import reasons
 from consumer.model.results import Outcome, Reason
 from consumer.sync.mapping import WorkerFields, procore_id
-from consumer.upstream.smartbarrel import SmartBarrel, Worker
+from consumer.upstream.smartbarrel import Worker
 
 
 class Rung(StrEnum):
@@ -48,13 +49,20 @@ class Refused:
 Match = Matched | Refused | None
 
 
-async def find_match(fields: WorkerFields, smartbarrel: SmartBarrel) -> Match:
+class Finder(Protocol):
+    """Who is asked for workers."""
+
+    async def find_workers(self, **filters: str) -> Sequence[Worker]:
+        """Workers, active and inactive, that match exactly: external_id, payroll_id or phone_number."""
+
+
+async def find_match(fields: WorkerFields, finder: Finder) -> Match:
     """Climb the ladder. None means that nobody is the user, so they may be created."""
     for rung, filters in _rungs(fields):
-        candidates = await smartbarrel.find_workers(**filters)
+        candidates = await finder.find_workers(**filters)
         match = decide(rung, candidates, fields)
         if isinstance(match, Matched):
-            return await _later_rungs(match, fields, smartbarrel)
+            return await _later_rungs(match, fields, finder)
         if match is not None:
             return match
     return None
@@ -93,7 +101,7 @@ def taken(rung: Rung, other: Worker, own: Worker, fields: WorkerFields) -> Refus
     return Refused(Outcome.FAILED, reasons.conflict(rung, own.name, other.name))
 
 
-async def _later_rungs(match: Matched, fields: WorkerFields, smartbarrel: SmartBarrel) -> Match:
+async def _later_rungs(match: Matched, fields: WorkerFields, finder: Finder) -> Match:
     worker = match.worker
     # Both values are unique in SmartBarrel: nobody else can have what the match has already.
     for rung, ours, theirs, filters in (
@@ -102,7 +110,7 @@ async def _later_rungs(match: Matched, fields: WorkerFields, smartbarrel: SmartB
     ):
         if not ours or ours == theirs:
             continue
-        for other in await smartbarrel.find_workers(**filters):
+        for other in await finder.find_workers(**filters):
             if other.id == worker.id:
                 continue
             return taken(rung, other, worker, fields)

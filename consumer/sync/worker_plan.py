@@ -11,7 +11,7 @@ from consumer.model.links import Link, LinkKind
 from consumer.model.results import Outcome, Reason
 from consumer.sync.company import Company
 from consumer.sync.mapping import WorkerFields, user_warnings
-from consumer.sync.matching import Refused, Rung, find_match, in_use, taken
+from consumer.sync.matching import Finder, Refused, Rung, find_match, in_use, taken
 from consumer.sync.plan import Step
 from consumer.sync.positions import PositionPlan
 from consumer.upstream.smartbarrel import ACTIVE, INACTIVE, Worker
@@ -83,7 +83,14 @@ async def plan_worker(
     plan = WorkerPlan(new, wanted, wanted, fields, position=position, warnings=warnings)
     if link is not None:
         return replace(plan, worker_id=link.target_id, rung=Rung.LINK)
-    return await _matched(plan, fields, company)
+    planned = await _matched(plan, fields, company.roster)
+    if isinstance(planned, Refused) or planned.worker_id is not None:
+        return planned
+    # A name alone never links, since two people may share one. But it may be the same person.
+    same = company.roster.same_name(f"{fields.first_name} {fields.last_name}")
+    if not same:
+        return planned
+    return replace(planned, warnings=(*planned.warnings, reasons.same_name(same[0].name, same[0].payroll_id)))
 
 
 def plan_deactivation(link: Link, new: Link) -> WorkerPlan:
@@ -102,7 +109,9 @@ async def carry_out(plan: WorkerPlan, company: Company) -> Handled:
         if plan.fields is None:
             return Handled(Outcome.SKIPPED, (reasons.USER_INACTIVE,))
         # The worker that was linked is gone for good; whoever matches now takes the place.
-        again = await _matched(replace(plan, instead_of=plan.worker_id or ""), plan.fields, company)
+        again = await _matched(
+            replace(plan, instead_of=plan.worker_id or ""), plan.fields, company.smartbarrel
+        )
         return again.handled if isinstance(again, Refused) else await carry_out(again, company)
     except Duplicate as error:
         if plan.fields is None:
@@ -141,8 +150,8 @@ async def _wanted(
     return position, sent, warnings
 
 
-async def _matched(plan: WorkerPlan, fields: WorkerFields, company: Company) -> WorkerPlan | Refused:
-    match = await find_match(fields, company.smartbarrel)
+async def _matched(plan: WorkerPlan, fields: WorkerFields, finder: Finder) -> WorkerPlan | Refused:
+    match = await find_match(fields, finder)
     if isinstance(match, Refused):
         return match
     if match is None:
@@ -158,15 +167,16 @@ async def _put(plan: WorkerPlan, company: Company) -> Handled:
         position_id = (await company.positions.carry_out(plan.position)).id
         if plan.position.position is None:
             changes = {**changes, "position_id": position_id}
-    if plan.worker_id is None:
-        key = _idempotency_key(plan, changes)
-        return _synced(
-            Outcome.CREATED, await company.smartbarrel.create_worker(changes, key), plan, position_id
-        )
-    if plan.worker is not None and not changes:
+    if plan.worker_id is not None and plan.worker is not None and not changes:
         return _synced(Outcome.UNCHANGED, plan.worker, plan, position_id)
-    worker = await company.smartbarrel.update_worker(plan.worker_id, changes)
-    return _synced(Outcome.UPDATED, worker, plan, position_id)
+    if plan.worker_id is None:
+        outcome = Outcome.CREATED
+        worker = await company.smartbarrel.create_worker(changes, _idempotency_key(plan, changes))
+    else:
+        outcome = Outcome.UPDATED
+        worker = await company.smartbarrel.update_worker(plan.worker_id, changes)
+    company.roster.note(worker)
+    return _synced(outcome, worker, plan, position_id)
 
 
 def _idempotency_key(plan: WorkerPlan, fields: Mapping[str, object]) -> str:
@@ -195,7 +205,7 @@ async def _taken_from_linked(
 async def _after_duplicate(
     error: Duplicate, plan: WorkerPlan, fields: WorkerFields, company: Company
 ) -> WorkerPlan | Refused:
-    again = await _matched(plan, fields, company)
+    again = await _matched(plan, fields, company.smartbarrel)
     if isinstance(again, Refused) or again.worker_id is not None:
         return again
     rung = _RUNG_OF_FIELD.get(error.field)

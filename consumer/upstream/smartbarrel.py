@@ -90,6 +90,12 @@ class SmartBarrel:
         pages = self._pages("listWorkers", "workers", tuple(filters.items()))
         return [worker(item) async for page in pages for item in page]
 
+    async def workers_page(self, page: int) -> tuple[Sequence[Worker], int]:
+        """One page of all workers, oldest first, and how many workers there are."""
+        params = (("page", str(page)), ("per_page", str(PER_PAGE)))
+        body = await self._call("listWorkers", "GET", "workers", params=params)
+        return [worker(item) for item in body["data"]], int(body["meta"]["total"])
+
     async def probe(self) -> None:
         """Ask for a worker whom nobody is."""
         params = (("external_id", "procore:0"), ("page", "1"), ("per_page", "1"))
