@@ -9,7 +9,7 @@ from consumer.model.events import Kind, UserEvent
 from consumer.model.links import Link
 from consumer.model.results import Outcome
 from consumer.model.settings import CompanySettings
-from consumer.sync.company import Company
+from consumer.sync.company import Company, company
 from consumer.sync.users import UserHandler
 from consumer.upstream.http import http_client
 from tests.benchmarks.client import Waiting, checked, number_of
@@ -88,6 +88,4 @@ def _companies() -> Mapping[int, Company]:
     """The one company. Nothing has changed, so neither of its upstreams is ever called."""
     nobody = cast("Any", None)
     settings = CompanySettings(COMPANY)
-    return {
-        COMPANY: Company("Granite Ridge Builders", settings, nobody, nobody, nobody, nobody, nobody, nobody)
-    }
+    return {COMPANY: company(settings, "Granite Ridge Builders", nobody, nobody)}
