@@ -9,7 +9,9 @@ end of the test, in case the code between swallowed it. A request that is wrong 
 An exchange belongs to a contract by its path, wherever the server listens.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +31,8 @@ from werkzeug.datastructures import Headers, ImmutableMultiDict
 BREAKS_CONTRACT = {"breaks_contract": True}
 """The extension of an httpx request that is wrong on purpose; its answer is checked all the same."""
 
+Exchange = tuple[httpx.Request, httpx.Response | None]
+
 _CONTRACTS = Path(__file__).parents[1] / "schemas" / "http"
 _ORIGINS = {
     "/oauth/": ("procore", "https://login.procore.com"),
@@ -39,19 +43,36 @@ _LONGEST_BODY = 500
 
 
 class ContractChecker:
-    """Checks exchanges: ``failures`` keeps what was wrong, ``checked`` counts them."""
+    """Checks exchanges: ``failures`` keeps what was wrong, ``checked`` counts them.
+
+    ``operations`` counts them by the contracts' names, and ``served`` are those that are still to be checked.
+    """
 
     def __init__(self) -> None:
         self.failures: list[str] = []
         self.checked = 0
+        self.operations: Counter[str] = Counter()
+        self.served: list[Exchange] = []
 
-    def check(self, request: httpx.Request, response: httpx.Response) -> None:
-        """Check an exchange whose bodies have been read. Raises AssertionError that says what is wrong."""
+    def check(self, request: httpx.Request, response: httpx.Response | None) -> None:
+        """Check an exchange whose bodies have been read, or a request that was not answered.
+
+        Raises AssertionError that says what is wrong.
+        """
         self.checked += 1
-        problems = list(_problems(request, response))
+        problems = list(_problems(request, response, self.operations))
         if problems:
             self.failures.append(_report(request, response, problems))
             raise AssertionError(self.failures[-1])
+
+    def check_served(self) -> None:
+        """Check what a server has answered since the last time; ``failures`` has what is wrong.
+
+        Apart from the answering, because it takes longer than that.
+        """
+        while self.served:
+            with suppress(AssertionError):
+                self.check(*self.served.pop())
 
     def transport(self, inner: httpx.BaseTransport | None = None) -> httpx.BaseTransport:
         """A transport that checks every exchange of the inner one (by default, a real one)."""
@@ -183,7 +204,9 @@ class _Contract:
         return self.request._find_path(exchange)
 
 
-def _problems(request: httpx.Request, response: httpx.Response) -> Iterator[str]:
+def _problems(
+    request: httpx.Request, response: httpx.Response | None, operations: Counter[str]
+) -> Iterator[str]:
     on_purpose = bool(request.extensions.get("breaks_contract"))
     origin = next((found for start, found in _ORIGINS.items() if request.url.path.startswith(start)), None)
     if origin is None:
@@ -199,12 +222,15 @@ def _problems(request: httpx.Request, response: httpx.Response) -> Iterator[str]
         if not on_purpose:
             yield f"request: {error}"
         return
+    operations[found.operation["operationId"]] += 1
     wrong = [f"request: {_text(error)}" for error in parsed.request.iter_errors(asked)]
     wrong += [f"request: unknown parameter {name}" for name in _unknown_parameters(found, request)]
     if on_purpose and not wrong:
         yield "request: marked as breaking the contract, but does not"
     elif not on_purpose:
         yield from wrong
+    if response is None:
+        return
     answered = _Exchange(request, response, host)
     yield from (f"response: {_text(error)}" for error in parsed.response.iter_errors(asked, answered))
 
@@ -230,11 +256,10 @@ def _text(error: BaseException) -> str:
     return "\n    ".join(texts)
 
 
-def _report(request: httpx.Request, response: httpx.Response, problems: list[str]) -> str:
-    lines = [
-        f"{request.method} {request.url.raw_path.decode()} -> {response.status_code} breaks the contract"
-    ]
+def _report(request: httpx.Request, response: httpx.Response | None, problems: list[str]) -> str:
+    answer = "no answer" if response is None else str(response.status_code)
+    lines = [f"{request.method} {request.url.raw_path.decode()} -> {answer} breaks the contract"]
     lines += [f"  {problem}" for problem in problems]
-    bodies = {"sent": request.content, "received": response.content}
+    bodies = {"sent": request.content, "received": b"" if response is None else response.content}
     lines += [f"  {name}: {body[:_LONGEST_BODY]!r}" for name, body in bodies.items() if body]
     return "\n".join(lines)

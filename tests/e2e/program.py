@@ -1,5 +1,6 @@
 """The program as people start it: processes of their own, in a folder of their own."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -10,6 +11,9 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+from consumer.sandbox.server import SandboxAddress
+from tests.e2e.expected import PROCORE, SMARTBARREL
 
 
 PATIENCE_S = 60.0
@@ -69,6 +73,24 @@ class Process:
             assert code is None, f"it ended with {code}\n{self.stdout}{self.stderr}"
             assert time.monotonic() < deadline, f"it never happened\n{self.stdout}{self.stderr}"
             time.sleep(0.005)
+
+
+def real_upstreams(at: SandboxAddress) -> Mapping[str, str]:
+    """The settings with which the program takes a sandbox of the test's for the real upstreams."""
+    company = {
+        "company_id": PROCORE["company"]["id"],
+        "name": PROCORE["company"]["name"],
+        "smartbarrel_company_id": SMARTBARREL["company"]["id"],
+    }
+    return {
+        "CREWSYNC_PROCORE_URL": at.procore_url,
+        "CREWSYNC_PROCORE_LOGIN_URL": at.procore_login_url,
+        "CREWSYNC_PROCORE_CLIENT_ID": at.client_id,
+        "CREWSYNC_PROCORE_CLIENT_SECRET": at.client_secret,
+        "CREWSYNC_SMARTBARREL_URL": at.smartbarrel_url,
+        "CREWSYNC_SMARTBARREL_API_KEY": at.api_key,
+        "CREWSYNC_COMPANIES": json.dumps([company]),
+    }
 
 
 class Place:

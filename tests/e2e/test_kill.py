@@ -1,6 +1,5 @@
 """Processes that are killed or asked to stop in the middle of their work, and those that go on after them."""
 
-import json
 import random
 import signal
 from collections.abc import Iterator
@@ -12,9 +11,9 @@ import pytest
 from consumer.sandbox.server import RunningSandbox
 from consumer.sandbox.server import start as start_sandbox
 from consumer.sandbox.store import SandboxState
-from tests.e2e.expected import PROCORE, SMARTBARREL
+from tests.e2e.expected import SMARTBARREL
 from tests.e2e.observed import check_all, read_sync_log
-from tests.e2e.program import Place
+from tests.e2e.program import Place, real_upstreams
 
 
 WORKER_WRITES = 178 + 16
@@ -67,21 +66,7 @@ def test_what_an_upstream_did_after_the_kill_is_found_and_not_done_again(
     place: Place, sandbox: RunningSandbox
 ) -> None:
     """Requests that were under way are carried out, but their answers reach nobody."""
-    at = sandbox.address
-    company = {
-        "company_id": PROCORE["company"]["id"],
-        "name": PROCORE["company"]["name"],
-        "smartbarrel_company_id": SMARTBARREL["company"]["id"],
-    }
-    place.settings |= {
-        "CREWSYNC_PROCORE_URL": at.procore_url,
-        "CREWSYNC_PROCORE_LOGIN_URL": at.procore_login_url,
-        "CREWSYNC_PROCORE_CLIENT_ID": at.client_id,
-        "CREWSYNC_PROCORE_CLIENT_SECRET": at.client_secret,
-        "CREWSYNC_SMARTBARREL_URL": at.smartbarrel_url,
-        "CREWSYNC_SMARTBARREL_API_KEY": at.api_key,
-        "CREWSYNC_COMPANIES": json.dumps([company]),
-    }
+    place.settings |= real_upstreams(sandbox.address)
     chance = random.Random(4281001)
     for kind, system, most in (
         ("users", "smartbarrel", WORKER_WRITES),
