@@ -1,0 +1,169 @@
+"""What must hold after each event, at any moment, and in the end."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from consumer.model.events import TimesheetEvent, UserEvent
+from consumer.model.results import SYNCED, Outcome
+from consumer.model.settings import CompanySettings
+from tests.sync.histories.history import Step, Systems, revision_of
+from tests.sync.histories.oracle import (
+    Place,
+    contact_of,
+    entries_after,
+    entry_of,
+    is_due,
+    party_of,
+    place_of,
+    worker_of,
+    workers_after,
+)
+from tests.upstream.site import Json
+
+
+def check(step: Step, settings: CompanySettings) -> None:
+    """Hold one event that was handled alone against the oracle."""
+    event = step.event
+    if step.note is not None and revision_of(event) < step.note.revision:
+        assert step.outcome is Outcome.STALE, step.outcome
+        assert_untouched(step)
+    elif isinstance(event, UserEvent):
+        _check_user(step, event, settings)
+    else:
+        _check_timesheet(step, event, settings)
+
+
+def assert_untouched(step: Step) -> None:
+    """Nothing was even asked."""
+    assert step.requests == 0
+    assert step.before == step.after
+
+
+def _check_user(step: Step, user: UserEvent, settings: CompanySettings) -> None:
+    assert step.before.people == step.after.people
+    assert step.before.entries == step.after.entries
+    wanted = worker_of(user, settings)
+    if wanted is None:
+        assert step.outcome is Outcome.SKIPPED, step.outcome
+        assert_untouched(step)
+        return
+    expected = [workers_after(wanted, step.before.workers)]
+    if step.outcome is None:
+        expected.append(step.before.workers)
+    elif step.note is not None and step.note.applied == step.source:
+        assert step.outcome is Outcome.UNCHANGED, step.outcome
+        assert_untouched(step)
+        return
+    else:
+        is_refused = place_of(wanted, step.before.workers) is Place.REFUSED
+        assert is_refused == (step.outcome not in SYNCED), (is_refused, step.outcome)
+    _assert_one_of(step.before.workers, step.after.workers, expected)
+
+
+def _check_timesheet(step: Step, sheet: TimesheetEvent, settings: CompanySettings) -> None:
+    assert step.before.workers == step.after.workers
+    if not is_due(sheet, settings):
+        assert step.outcome is Outcome.SKIPPED, step.outcome
+        assert_untouched(step)
+        return
+    if step.outcome is not None and step.note is not None and step.note.applied == step.source:
+        assert step.outcome is Outcome.UNCHANGED, step.outcome
+        assert_untouched(step)
+        return
+    wanted = entry_of(sheet, settings)
+    if wanted is None:
+        assert step.outcome in {Outcome.FAILED, None}, step.outcome
+        assert (step.before.people, step.before.entries) == (step.after.people, step.after.entries)
+        return
+    parties = _parties(step, sheet)
+    new = {one: body for one, body in step.after.people.items() if one not in step.before.people}
+    assert {one: body for one, body in step.after.people.items() if one not in new} == step.before.people
+    for body in new.values():
+        assert Place.NEW in parties
+        assert {name: body[name] for name in contact_of(sheet.worker)} == contact_of(sheet.worker)
+    own = next((one for one, body in step.after.people.items() if _is_of(sheet, body)), None)
+    ids = [own if party is Place.NEW else party for party in parties]
+    expected = [entries_after(wanted, party, step.before.entries) for party in ids if isinstance(party, int)]
+    if step.outcome is None or Place.REFUSED in parties:
+        expected.append(step.before.entries)
+    _assert_one_of(step.before.entries, step.after.entries, expected)
+
+
+def _parties(step: Step, sheet: TimesheetEvent) -> set[int | Place]:
+    """On whom the shift may be booked: Procore's people may have been read at any moment since the start."""
+    now = [body for body in step.before.people.values() if body["user_id"] is None]
+    return {
+        party_of(sheet.worker, [*(one for one in then if one["user_id"] is not None), *now], step.linked)
+        for then in step.directories
+    }
+
+
+def _is_of(sheet: TimesheetEvent, body: Json) -> bool:
+    return bool(body["origin_id"] == f"sb:{sheet.worker.id}")
+
+
+def _assert_one_of(
+    before: Mapping[Any, Json], after: Mapping[Any, Json], expected: Sequence[Mapping[Any, Json]]
+) -> None:
+    new = after.keys() - before.keys()
+    assert len(new) <= 1, f"{len(new)} were made by one event"
+    named = {Place.NEW if one in new else one: body for one, body in after.items()}
+    assert named in expected, f"{named} instead of {expected}"
+
+
+# ------------------------------------------------------------------ at any moment
+
+
+def check_always(now: Systems, first: Systems) -> None:
+    """Nobody and nothing is there twice, and what is somebody else's is as it was."""
+    for one, worker in first.workers.items():
+        if worker["contractor"]:
+            assert now.workers[one] == worker
+    for one, worker in now.workers.items():
+        if one not in first.workers:
+            assert worker["external_id"], "who was made is a user"
+        elif first.workers[one]["external_id"]:
+            assert worker["external_id"] == first.workers[one]["external_id"]
+    _assert_single(worker["external_id"] for worker in now.workers.values())
+    _assert_single(person["origin_id"] for person in now.people.values())
+    _assert_single(entry["origin_id"] for entry in now.entries.values())
+    for entry in now.entries.values():
+        assert entry["party_id"] in now.people
+
+
+def _assert_single(values: Iterable[str | None]) -> None:
+    twice = {value: times for value, times in Counter(values).items() if value and times > 1}
+    assert not twice, f"there more than once: {twice}"
+
+
+# ------------------------------------------------------------------ in the end
+
+
+def check_users(users: Iterable[UserEvent], now: Systems, settings: CompanySettings) -> None:
+    """Every user for syncing whom nobody is in the way has a worker with exactly these fields."""
+    for user in users:
+        wanted = worker_of(user, settings)
+        if wanted is not None:
+            assert workers_after(wanted, now.workers) == now.workers, user.user_id
+
+
+def check_timesheet(
+    sheet: TimesheetEvent,
+    now: Systems,
+    settings: CompanySettings,
+    linked: Mapping[int, str],
+    booked_on: int | None,
+) -> None:
+    """A due shift with known codes has exactly one entry with these fields, on the right party.
+
+    Right is also the party that it was ``booked_on`` before, if it has said the same ever since.
+    """
+    wanted = entry_of(sheet, settings)
+    if wanted is None:
+        return
+    parties = {party_of(sheet.worker, list(now.people.values()), linked), booked_on}
+    expected = [entries_after(wanted, party, now.entries) for party in parties if isinstance(party, int)]
+    if Place.REFUSED in parties:
+        expected.append(now.entries)
+    assert now.entries in expected, f"{now.entries} instead of {expected}"

@@ -1,0 +1,364 @@
+"""One company's history: what was read, published, handled and committed, as a broker keeps it.
+
+A log for each key, a user's or a worker's, is handled in order. What was handled since the last commit is
+handled again after a crash, and its links are lost. Each event that is handled alone is held against the
+oracle at once.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import note
+
+from consumer.broker.port import Record, TopicPartition
+from consumer.engine.process import Later, attempt
+from consumer.engine.work import Completion, Work
+from consumer.model.events import Kind, TimesheetEvent, UserEvent
+from consumer.model.links import Link
+from consumer.model.results import SYNCED, Outcome
+from consumer.sandbox.database import person_fields, transaction
+from consumer.sandbox.documents import put
+from consumer.sandbox.tables import PEOPLE, USERS
+from tests.sync.conftest import Office
+from tests.sync.histories.oracle import (
+    ENTRY_FIELDS,
+    WORKER_FIELDS,
+    Entries,
+    Workers,
+    is_due,
+    user_of,
+    worker_of,
+)
+from tests.sync.people import ASKED_AT
+from tests.upstream.site import Json, Mishap
+
+
+Event = UserEvent | TimesheetEvent
+Subject = tuple[Kind, int | str]
+"""A user or a timesheet."""
+Key = tuple[Kind, int | str]
+"""A user or a worker: what order is kept within."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is known of a subject: the revision decided on, and what was applied for sure (or None)."""
+
+    revision: int
+    applied: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """What both systems hold of what is compared."""
+
+    workers: Workers
+    people: dict[int, Json]
+    entries: Entries
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event that was handled alone: how it ended, and what both systems held before and after."""
+
+    event: Event
+    ended: Completion | Later
+    note: Note | None
+    source: object
+    linked: dict[int, str]
+    directories: tuple[tuple[Json, ...], ...]
+    before: Systems
+    after: Systems
+    requests: int
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None if it is to be handled again."""
+        done = isinstance(self.ended, Completion) and self.ended.handled
+        return done.outcome if done else None
+
+
+@dataclass(slots=True)
+class _Flow:
+    """What the commits of one flow have kept."""
+
+    positions: dict[Key, int] = field(default_factory=dict)
+    notes: dict[Subject, Note] = field(default_factory=dict)
+    linked: dict[int, str] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+
+
+class History:
+    """The company under way. ``steps`` has what was handled alone and is not checked yet."""
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+        self.site = office.site
+        self.read: list[Event] = []
+        self.logs: dict[Key, list[Event]] = defaultdict(list)
+        self._now = {kind: _Flow() for kind in Kind}
+        self._kept = {kind: _Flow() for kind in Kind}
+        self._readings = 0
+        self._directories: list[tuple[Json, ...]] = []
+        self.first = self.systems()
+
+    # ------------------------------------------------------------ what there is
+
+    def systems(self) -> Systems:
+        """What both systems hold now."""
+        state = self.site.state
+        return Systems(
+            {one["id"]: {name: one[name] for name in WORKER_FIELDS} for one in state.workers()},
+            {one["id"]: one for one in state.people()},
+            {one["id"]: {name: one[name] for name in ENTRY_FIELDS} for one in state.timecard_entries()},
+        )
+
+    def waiting(self) -> list[Key]:
+        """Keys with events that are published and not handled."""
+        return [key for key, log in self.logs.items() if self._position(key) < len(log)]
+
+    def note(self, event: Event) -> Note | None:
+        """What is known of the event's subject."""
+        return self._now[kind_of(event)].notes.get(subject_of(event))
+
+    def booked(self) -> dict[object, int]:
+        """On whom the shifts were booked that are known to be in step, by what they said."""
+        origins = {entry["origin_id"]: entry["party_id"] for entry in self.systems().entries.values()}
+        return {
+            note.applied: origins[f"sb:{one}"]
+            for (_, one), note in self._now[Kind.TIMESHEETS].notes.items()
+            if note.applied is not None
+        }
+
+    @property
+    def linked(self) -> dict[int, str]:
+        """The workers of users, as far as links tell."""
+        return self._now[Kind.USERS].linked
+
+    # ------------------------------------------------------------ Procore's and SmartBarrel's offices
+
+    def add_user(self, user: Json) -> None:
+        """Somebody enters a user in Procore, who is a person too."""
+        with transaction(self.site._db):
+            put(self.site._db, USERS, user)
+            put(self.site._db, PEOPLE, {**person_fields(user), **person_of(user)})
+        self._directory_changed()
+
+    def edit_user(self, user_id: int, changes: Json) -> None:
+        """Somebody edits a user in Procore."""
+        self.site.state.edit_user(user_id, **changes)
+        self._directory_changed()
+
+    def edit_timesheet(self, timesheet_id: str, changes: Json) -> None:
+        """Somebody edits a timesheet in SmartBarrel, which gets the next revision."""
+        self.site.state.edit_timesheet(timesheet_id, **changes)
+
+    def turn(self, setting: str) -> None:
+        """Somebody turns a setting on or off."""
+        settings = self.office.settings
+        turned: dict[str, Any] = {setting: not getattr(settings, setting)}
+        self.office.settings = replace(settings, **turned)
+        self.renew()
+
+    def _directory_changed(self) -> None:
+        self._directories.append(tuple(self.site.state.people()))
+
+    # ------------------------------------------------------------ events
+
+    def read_users(self) -> list[UserEvent]:
+        """Ask Procore for all users; the moment of asking is their revision."""
+
+        async def users() -> list[UserEvent]:
+            return [user async for page in self.site.procore.users() for user in page]
+
+        self._readings += 1
+        asked_at = ASKED_AT + timedelta(seconds=self._readings)
+        found = [replace(user, asked_at=asked_at) for user in self.site.run(users())]
+        self.read += found
+        return found
+
+    def read_timesheets(self) -> list[TimesheetEvent]:
+        """Ask SmartBarrel for all timesheets of workers who exist."""
+
+        async def timesheets() -> list[TimesheetEvent]:
+            return [sheet async for page in self.site.smartbarrel.timesheets() for sheet in page]
+
+        found = self.site.run(timesheets())
+        self.read += found
+        return found
+
+    def publish(self, event: Event) -> None:
+        """Append an event to its key's log, whether it was there before or not."""
+        self.logs[key_of(event)].append(event)
+
+    # ------------------------------------------------------------ the engine
+
+    def handle(self, key: Key, mishap: Mishap | None = None, *, gives_up: bool = False) -> Step:
+        """Handle the key's next event alone.
+
+        If that fails, the same event is next again, unless it is given up: then it is set aside, and its
+        subject is in doubt.
+        """
+        event = self.logs[key][self._position(key)]
+        known, linked, source = self.note(event), dict(self.linked), self.source(event)
+        before = self.systems()
+        self._directory_changed()
+        directories = tuple(self._directories)
+        wire = self.site.wire
+        requests = len(wire.seen)
+        wire.mishaps.extend([mishap] if mishap else [])
+        ended = self.site.run(self._attempt(event))
+        wire.mishaps.clear()
+        after = self.systems()
+        self._take(key, event, source, ended, gives_up=gives_up)
+        _tell(event, ended)
+        return Step(
+            event, ended, known, source, linked, directories, before, after, len(wire.seen) - requests
+        )
+
+    def handle_together(self, keys: Sequence[Key]) -> None:
+        """Handle the next event of each of these keys at the same time."""
+        events = [self.logs[key][self._position(key)] for key in keys]
+        # Taken before: whom a handler takes a worker for is settled before its first call.
+        sources = [self.source(event) for event in events]
+        self._directory_changed()
+
+        async def together() -> list[Completion | Later]:
+            return list(await asyncio.gather(*map(self._attempt, events)))
+
+        for taken in zip(keys, events, sources, self.site.run(together()), strict=True):
+            _tell(taken[1], taken[3])
+            self._take(*taken, gives_up=False)
+
+    def commit(self, kind: Kind) -> None:
+        """Commit what one flow has handled."""
+        now = self._now[kind]
+        self._kept[kind] = _Flow(dict(now.positions), dict(now.notes), dict(now.linked), list(now.links))
+
+    def crash(self) -> None:
+        """Lose what was not committed, and all that was kept in memory."""
+        for kind, kept in self._kept.items():
+            self._now[kind] = _Flow(
+                dict(kept.positions), dict(kept.notes), dict(kept.linked), list(kept.links)
+            )
+        self.office.restart(lose_links=True)
+        for flow in self._now.values():
+            self.office.links.add_pending(flow.links)
+        self._directories.clear()
+
+    def forget(self) -> None:
+        """Lose every link, and so what was ever known; nothing is to be handled again by itself."""
+        for flow in self._now.values():
+            flow.notes.clear()
+            flow.linked.clear()
+            flow.links.clear()
+        self.office.restart(lose_links=True)
+        self._directories.clear()
+
+    def renew(self) -> None:
+        """Read everything in Procore anew from now on, as after a rebalance or an hour."""
+        self.office.restart()
+        self._directories.clear()
+
+    async def _attempt(self, event: Event) -> Completion | Later:
+        record = Record("events", 0, 1, 0, b"key", b"")
+        work = Work(record, TopicPartition("events", 0), 1, event.company_id, event)
+        ended = await attempt(work, self._handler(event))
+        if isinstance(ended, Completion) and ended.handled is not None:
+            self.office.links.add_pending(ended.handled.links)
+        return ended
+
+    def _handler(self, event: Event) -> Any:
+        return self.office.users if isinstance(event, UserEvent) else self.office.timesheets
+
+    def _take(
+        self, key: Key, event: Event, source: object, ended: Completion | Later, *, gives_up: bool
+    ) -> None:
+        flow = self._now[kind_of(event)]
+        revision = revision_of(event)
+        note = flow.notes.get(subject_of(event))
+        newest = max(revision, note.revision if note else revision)
+        if isinstance(ended, Completion):
+            assert ended.handled is not None
+            assert not [reason for reason in ended.handled.reasons if reason.code == "internal_error"]
+            outcome, links = ended.handled.outcome, ended.handled.links
+        elif gives_up:
+            outcome, links = Outcome.PARKED, self._handler(event).in_doubt(event)
+            self.office.links.add_pending(links)
+        else:
+            return
+        flow.positions[key] = self._position(key) + 1
+        flow.links += links
+        if outcome in SYNCED:
+            if isinstance(event, UserEvent):
+                self._link(event)
+            flow.notes[subject_of(event)] = Note(revision, source)
+        elif outcome is not Outcome.STALE:
+            is_known = outcome is Outcome.SKIPPED and not self._is_due(event)
+            flow.notes[subject_of(event)] = Note(newest, note.applied if note and is_known else None)
+
+    def _link(self, user: UserEvent) -> None:
+        found = (
+            one["id"] for one in self.site.state.workers() if one["external_id"] == f"procore:{user.user_id}"
+        )
+        self.linked[user.user_id] = next(found)
+
+    def _position(self, key: Key) -> int:
+        return self._now[key[0]].positions.get(key, 0)
+
+    def _is_due(self, event: Event) -> bool:
+        if isinstance(event, UserEvent):
+            return worker_of(event, self.office.settings) is not None
+        return is_due(event, self.office.settings)
+
+    def source(self, event: Event) -> object:
+        """Everything of the event that decides what the other system should hold."""
+        if isinstance(event, UserEvent):
+            return replace(event, asked_at=ASKED_AT)
+        codes = event.cost_code_segment_1, event.cost_code_segment_2, event.location
+        where = event.procore_project_id, event.work_date, event.total_hours
+        return (event.timesheet_id, *where, *codes, event.worker.id, user_of(event.worker, self.linked))
+
+
+def _tell(event: Event, ended: Completion | Later) -> None:
+    """Have the event shown with a history that fails."""
+    handled = ended.handled if isinstance(ended, Completion) else None
+    kind, subject = subject_of(event)
+    note(f"    {kind} {subject}, {revision_of(event)}: {handled.outcome if handled else ended} {event}")
+
+
+def kind_of(event: Event) -> Kind:
+    """The flow in which the event is handled."""
+    return Kind.USERS if isinstance(event, UserEvent) else Kind.TIMESHEETS
+
+
+def subject_of(event: Event) -> Subject:
+    """Whom or what the event is about."""
+    return kind_of(event), event.user_id if isinstance(event, UserEvent) else event.timesheet_id
+
+
+def key_of(event: Event) -> Key:
+    """What the event is ordered by."""
+    return kind_of(event), event.user_id if isinstance(event, UserEvent) else event.worker.id
+
+
+def revision_of(event: Event) -> int:
+    """The revision, which is the moment of asking of a user."""
+    if isinstance(event, UserEvent):
+        return int((event.asked_at - ASKED_AT).total_seconds())
+    return event.revision
+
+
+def person_of(user: Json) -> Json:
+    """What a person has of their own who is a user; all else is the user's."""
+    return {
+        "id": user["id"] + 16_330_000,
+        "user_id": user["id"],
+        "origin_id": None,
+        "contact_id": user["contact_id"],
+        "user_uuid": None,
+    }
