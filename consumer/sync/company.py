@@ -8,6 +8,7 @@ from consumer.model.settings import CompanySettings
 from consumer.sync.classifications import Classifications
 from consumer.sync.codes import ProjectCodes
 from consumer.sync.directory import Directory
+from consumer.sync.entries import Entries
 from consumer.sync.positions import Positions
 from consumer.sync.roster import Roster
 from consumer.upstream.procore import Procore
@@ -27,6 +28,7 @@ class Company:
     classifications: Classifications
     positions: Positions
     roster: Roster
+    entries: Entries
 
     def renew(self) -> None:
         """Read everything anew before it is used again."""
@@ -35,6 +37,7 @@ class Company:
         self.classifications.renew()
         self.positions.renew()
         self.roster.renew()
+        self.entries.renew()
 
 
 Companies = Mapping[int, Company]
@@ -62,4 +65,5 @@ def company(settings: CompanySettings, name: str, procore: Procore, smartbarrel:
         classifications,
         Positions(smartbarrel, classifications, settings.company_id),
         Roster(smartbarrel),
+        Entries(procore),
     )

@@ -225,21 +225,30 @@ async def _existing(
     worker's contact rather than on the user whom they became. So both are looked at, within a week.
     """
     if link is not None and link.target_id:
-        try:
-            return await company.procore.timecard(int(link.target_id))
-        except NotFound:
-            pass
+        entry = await _shown(company, int(link.target_id))
+        if entry is not None:
+            return entry
     contact = await company.directory.contact_of(event.worker.id)
-    known = {party.person_id, None if contact is None else contact.id} - {None}
+    known = {party.person_id, None if contact is None else contact.id}
     parties = {person_id for person_id in known if person_id is not None}
     # What an earlier revision, perhaps of another worker, has led to is not known: look at everybody's.
     is_in_doubt = link is not None and is_doubted(link)
-    if not parties and not is_in_doubt:
-        return None
-    first, last = event.work_date - _SOME_DAYS, event.work_date + _SOME_DAYS
-    entries = await company.procore.timecards(() if is_in_doubt else parties, first, last)
     origin = origin_id(event.timesheet_id)
-    return next((entry for entry in entries if entry.origin_id == origin), None)
+    if parties or is_in_doubt:
+        first, last = event.work_date - _SOME_DAYS, event.work_date + _SOME_DAYS
+        entries = await company.procore.timecards(() if is_in_doubt else parties, first, last)
+        entry = next((one for one in entries if one.origin_id == origin), None)
+        if entry is not None:
+            return entry
+    entry_id = await company.entries.find(event.work_date, origin)
+    return None if entry_id is None else await _shown(company, entry_id)
+
+
+async def _shown(company: Company, entry_id: int) -> Timecard | None:
+    try:
+        return await company.procore.timecard(entry_id)
+    except NotFound:
+        return None
 
 
 def _position_link(event: TimesheetEvent, classification_id: int) -> tuple[Link, ...]:

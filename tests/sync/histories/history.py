@@ -8,6 +8,7 @@ oracle at once.
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -149,8 +150,9 @@ class History:
         self._directory_changed()
 
     def edit_user(self, user_id: int, changes: Json) -> None:
-        """Somebody edits a user in Procore."""
-        self.site.state.edit_user(user_id, **changes)
+        """Somebody edits a user in Procore, who lets no two users have one e-mail address."""
+        with suppress(ValueError):
+            self.site.state.edit_user(user_id, **changes)
         self._directory_changed()
 
     def edit_timesheet(self, timesheet_id: str, changes: Json) -> None:
