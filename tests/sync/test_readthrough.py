@@ -172,6 +172,7 @@ def test_no_more_keys_are_kept_than_allowed_and_the_oldest_goes_first(source: So
         for key in "abcd":
             await kept.get(key)
         assert [await kept.get(key) for key in "bcd"] == ["b2", "c3", "d4"]
+        assert (len(kept._kept), kept._turns) == (3, {})
         assert await kept.get("a") == "a5"
 
     on_a_loop(test)
@@ -232,6 +233,22 @@ def test_those_who_wait_for_a_read_that_fails_are_told_the_same_and_make_no_othe
         assert [type(answer) for answer in answers] == [OSError] * 100
         assert source.reads == ["a"]
         assert await kept.get("a") == "a2", "but who comes later tries again"
+
+    on_a_loop(test)
+
+
+def test_who_comes_after_a_read_failed_tries_again_even_if_others_are_not_told_yet(source: Source) -> None:
+    async def test() -> None:
+        kept = source.kept()
+        source.gate, source.failures = asyncio.Event(), 1
+        asked = [asyncio.ensure_future(kept.get("a")) for _ in range(100)]
+        await settle()
+        source.gate.set()
+        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        assert not all(one.done() for one in asked)
+        assert await kept.get("a") == "a2"
+        await asyncio.wait(asked)
+        assert {type(one.exception()) for one in asked} == {OSError}
 
     on_a_loop(test)
 
