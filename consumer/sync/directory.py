@@ -5,7 +5,8 @@ may create contacts: a worker's events are handled by one owner at a time, and `
 owner begins, and after a call whose effect is unknown.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from consumer.sync.mapping import origin_id
@@ -19,18 +20,31 @@ _FRESH_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Index:
+    by_id: dict[int, Person] = field(default_factory=dict)
     by_user: dict[int, Person] = field(default_factory=dict)
     by_origin: dict[str, Person] = field(default_factory=dict)
     by_employee: dict[str, dict[int, Person]] = field(default_factory=dict)
 
     def add(self, person: Person) -> None:
+        """Put in a person, who takes the place of what is known of them."""
+        known = self.by_id.get(person.id)
+        if known is not None:
+            self._remove(known)
+        self.by_id[person.id] = person
         if person.user_id is not None:
             self.by_user[person.user_id] = person
         if person.origin_id is not None:
             self.by_origin.setdefault(person.origin_id, person)
         if person.employee_id is not None:
-            # By id: a contact may be read with the directory, or on two of its pages, and be added besides.
             self.by_employee.setdefault(person.employee_id, {})[person.id] = person
+
+    def _remove(self, person: Person) -> None:
+        if person.user_id is not None and self.by_user.get(person.user_id) is person:
+            del self.by_user[person.user_id]
+        if person.origin_id is not None and self.by_origin.get(person.origin_id) is person:
+            del self.by_origin[person.origin_id]
+        if person.employee_id is not None:
+            del self.by_employee[person.employee_id][person.id]
 
 
 def _index(people: Iterable[Person]) -> _Index:
@@ -78,11 +92,20 @@ def _standing(person: Person) -> tuple[bool, bool]:
 class Directory:
     """The people of one company."""
 
-    def __init__(self, procore: Procore) -> None:
-        async def read(_: None) -> _Index:
-            return _index(await procore.people())
+    def __init__(self, procore: Procore, clock: Callable[[], float] = time.monotonic) -> None:
+        self._added: dict[int, Person] = {}
 
-        self._people: ReadThrough[None, _Index] = ReadThrough(read)
+        def begin(_: None) -> Callable[[], Awaitable[_Index]]:
+            reading = procore.people_reading()
+            # Who is added from now on may be on a page that was read before.
+            added = self._added = {}
+
+            async def go_on() -> _Index:
+                return _index([*await reading(), *added.values()])
+
+            return go_on
+
+        self._people: ReadThrough[None, _Index] = ReadThrough.going_on(begin, clock=clock)
 
     async def of_user(self, user_id: int) -> Person | None:
         """The person that a user is."""
@@ -109,9 +132,12 @@ class Directory:
         """The contact that an earlier sync made of the worker, whoever they are now."""
         return (await self._people.get(None)).by_origin.get(origin_id(worker_id))
 
-    async def add(self, person: Person) -> None:
-        """Note a person who was just created."""
-        (await self._people.get(None)).add(person)
+    def add(self, person: Person) -> None:
+        """Note a person who was just created or changed."""
+        self._added[person.id] = person
+        index = self._people.kept(None)
+        if index is not None:
+            index.add(person)
 
     def renew(self) -> None:
         """Read the directory anew before it is used again."""

@@ -171,7 +171,7 @@ async def _contact(company: Company, worker: ShiftWorker) -> tuple[Person, bool]
         if found is None:
             raise
         return found, False
-    await company.directory.add(person)
+    company.directory.add(person)
     return person, True
 
 
@@ -188,4 +188,4 @@ async def _changed(company: Company, person_id: int, changes: Mapping[str, objec
         # Deleted since the directory was read: the next attempt reads it anew.
         company.directory.renew()
         raise Transient(error.upstream, error.operation, error.status, error.words) from None
-    await company.directory.add(person)
+    company.directory.add(person)

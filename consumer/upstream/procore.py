@@ -5,11 +5,12 @@ Absent keys, null and empty strings all mean "none". Ids may exceed 32 bits.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import httpx
 
@@ -17,13 +18,17 @@ from consumer.exceptions import Misconfigured, NotFound, Rejected
 from consumer.model.events import UserEvent
 from consumer.upstream.budget import Budget
 from consumer.upstream.http import json_of, send
+from consumer.upstream.paging import Listing, Page
 
 
+T = TypeVar("T")
 NAME = "procore"
-PER_PAGE = 100
+PER_PAGE = 2000
+"""What Procore recommends at most for lists of REST v1. Servers that allow less give less, page for page."""
 CREATE_CONTACT = "createCompanyPerson"
 CREATE_CLASSIFICATION = "createCompanyWorkClassification"
 _RENEW_EARLY_S = 60.0
+_EXTENDED = (("view", "extended"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,15 @@ class Classification:
     name: str
     abbreviation: str | None
     project_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project. ``time_zone`` is as Procore names it: by Rails' names, or by IANA's."""
+
+    id: int
+    name: str
+    time_zone: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,31 +181,62 @@ class Procore:
     # ------------------------------------------------------------ directory
 
     async def users(self) -> AsyncIterator[Sequence[UserEvent]]:
-        """All users, active ones first, page by page, each as an event of the moment of asking."""
-        active = f"/rest/v1.3/companies/{self.company_id}/users"
-        async for asked_at, page in self._pages("listCompanyUsers", active, (("view", "extended"),)):
-            yield [user_event(self.company_id, item, asked_at) for item in page]
-        inactive = f"/rest/v1.0/companies/{self.company_id}/users/inactive"
-        async for asked_at, page in self._pages("listInactiveCompanyUsers", inactive):
+        """All users, active ones first, page by page, each as an event of the moment of asking.
+
+        Raises Transient at the end of a list that is shorter than it says, and Misconfigured if there is
+        nobody at all: then the account has no access.
+        """
+
+        def active(item: Mapping[str, Any], asked_at: datetime) -> UserEvent:
+            return user_event(self.company_id, item, asked_at)
+
+        def inactive(item: Mapping[str, Any], asked_at: datetime) -> UserEvent:
             # Whoever is on this list is inactive, whether or not the item says so.
-            yield [replace(user_event(self.company_id, item, asked_at), is_active=False) for item in page]
+            return replace(user_event(self.company_id, item, asked_at), is_active=False)
+
+        path = f"/rest/v1.3/companies/{self.company_id}/users"
+        key, count = attrgetter("user_id"), 0
+        async for page in self._listing("listCompanyUsers", path, active, key, _EXTENDED).pages():
+            count += len(page)
+            yield page
+        path = f"/rest/v1.0/companies/{self.company_id}/users/inactive"
+        async for page in self._listing("listInactiveCompanyUsers", path, inactive, key).pages():
+            count += len(page)
+            yield page
+        _refuse_nobody("listCompanyUsers", count)
 
     async def people(self) -> Sequence[Person]:
-        """Everybody in the directory, users and contacts, active and inactive."""
+        """Everybody in the directory, users and contacts, active and inactive; raises as ``users`` does."""
+        return await self.people_reading()()
+
+    def people_reading(self) -> Callable[[], Coroutine[Any, Any, Sequence[Person]]]:
+        """One reading of ``people``, to be called until it succeeds: it goes on at the page that failed."""
         base = f"/rest/v1.0/companies/{self.company_id}/people"
-        active = [person(item) async for _, page in self._pages("listCompanyPeople", base) for item in page]
-        pages = self._pages("listInactiveCompanyPeople", f"{base}/inactive")
-        inactive = [replace(person(item), is_active=False) async for _, page in pages for item in page]
-        return [*active, *inactive]
+        key = attrgetter("id")
+        active = self._listing("listCompanyPeople", base, lambda item, _: person(item), key)
+        inactive = self._listing(
+            "listInactiveCompanyPeople",
+            f"{base}/inactive",
+            lambda item, _: replace(person(item), is_active=False),
+            key,
+        )
+
+        async def go_on() -> Sequence[Person]:
+            found = [*await active.whole(), *await inactive.whole()]
+            _refuse_nobody("listCompanyPeople", len(found))
+            return found
+
+        return go_on
 
     async def probe(self) -> None:
-        """Ask for one person. Raises Misconfigured also if the company is not there, or hidden."""
+        """Ask for one person. Raises Misconfigured also if the company or its people are hidden."""
         path = f"/rest/v1.0/companies/{self.company_id}/people"
         params = (("page", "1"), ("per_page", "1"))
         try:
-            await self._send("listCompanyPeople", "GET", path, params=params)
+            response = await self._send("listCompanyPeople", "GET", path, params=params)
         except NotFound as error:
             raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
+        _refuse_nobody("listCompanyPeople", len(json_of(NAME, "listCompanyPeople", response)))
 
     async def user(self, user_id: int) -> UserEvent:
         """One user, active or not, as an event of this moment. Raises NotFound."""
@@ -225,7 +270,7 @@ class Procore:
         """The company's work classifications."""
         path = f"/rest/v1.0/companies/{self.company_id}/work_classifications"
         pages = self._pages("listCompanyWorkClassifications", path)
-        return [classification(item) async for _, page in pages for item in page]
+        return [classification(item) async for page in pages for item in page]
 
     async def create_classification(self, fields: Mapping[str, object]) -> Classification:
         """Create a classification at the company. Look for one first: names may repeat."""
@@ -237,7 +282,7 @@ class Procore:
         """The classifications of a project, active there or not."""
         path = f"/rest/v1.0/projects/{project_id}/work_classifications"
         pages = self._pages("listProjectWorkClassifications", path)
-        return [classification(item) async for _, page in pages for item in page]
+        return [classification(item) async for page in pages for item in page]
 
     async def import_classifications(self, project_id: int) -> None:
         """Put all of the company's classifications on a project."""
@@ -262,9 +307,7 @@ class Procore:
         )
         path = f"/rest/v1.0/companies/{self.company_id}/timecard_entries"
         return [
-            timecard(item)
-            async for _, page in self._pages("listTimecardEntries", path, params)
-            for item in page
+            timecard(item) async for page in self._pages("listTimecardEntries", path, params) for item in page
         ]
 
     async def timecard(self, entry_id: int) -> Timecard:
@@ -292,11 +335,19 @@ class Procore:
 
     # ------------------------------------------------------------ reference data
 
+    async def projects(self) -> Sequence[Project]:
+        """The projects that the account can see, active or not. Raises Transient if some are missing."""
+        params = (("company_id", str(self.company_id)), ("filters[by_status]", "All"))
+        listing = self._listing(
+            "listProjects", "/rest/v1.0/projects", lambda item, _: project(item), attrgetter("id"), params
+        )
+        return await listing.whole()
+
     async def sub_jobs(self, project_id: int) -> Sequence[SubJob]:
         """The sub jobs of a project."""
         params = (("project_id", str(project_id)),)
         pages = self._pages("listSubJobs", "/rest/v1.0/sub_jobs", params)
-        return [SubJob(int(item["id"]), text(item.get("code"))) async for _, page in pages for item in page]
+        return [SubJob(int(item["id"]), text(item.get("code"))) async for page in pages for item in page]
 
     async def cost_codes(self, project_id: int, sub_job_id: int | None) -> Sequence[CostCode]:
         """The cost codes of a project, or those of one of its sub jobs."""
@@ -304,28 +355,50 @@ class Procore:
         if sub_job_id is not None:
             params.append(("sub_job_id", str(sub_job_id)))
         pages = self._pages("listCostCodes", "/rest/v1.0/cost_codes", params)
-        return [cost_code(item) async for _, page in pages for item in page]
+        return [cost_code(item) async for page in pages for item in page]
 
     async def locations(self, project_id: int) -> Sequence[Location]:
         """The locations of a project."""
         pages = self._pages("listProjectLocations", f"/rest/v1.0/projects/{project_id}/locations")
-        return [Location(int(item["id"]), str(item["name"])) async for _, page in pages for item in page]
+        return [Location(int(item["id"]), str(item["name"])) async for page in pages for item in page]
 
     # ------------------------------------------------------------ calls
 
     async def _pages(
         self, operation: str, path: str, params: Sequence[tuple[str, str]] = ()
-    ) -> AsyncIterator[tuple[datetime, list[Mapping[str, Any]]]]:
-        """Each page with the moment at which it was asked for, until no ``next`` link is given."""
+    ) -> AsyncIterator[list[Mapping[str, Any]]]:
+        """Each page, until no ``next`` link is given. The total is not looked at: these lists are short."""
         page = 1
         while True:
-            asked_at = datetime.now(UTC)
-            query = (*params, ("page", str(page)), ("per_page", str(PER_PAGE)))
-            response = await self._send(operation, "GET", path, params=query)
-            yield asked_at, json_of(NAME, operation, response)
+            response = await self._page(operation, path, params, page)
+            yield json_of(NAME, operation, response)
             if "next" not in response.links:
                 return
             page += 1
+
+    def _listing(
+        self,
+        operation: str,
+        path: str,
+        parse: Callable[[Mapping[str, Any], datetime], T],
+        key: Callable[[T], int],
+        params: Sequence[tuple[str, str]] = (),
+    ) -> Listing[T]:
+        """A list that has to be whole; ``parse`` is told when a row's page was asked for."""
+
+        async def ask(page: int) -> Page[T]:
+            asked_at = datetime.now(UTC)
+            response = await self._page(operation, path, params, page)
+            rows = [parse(item, asked_at) for item in json_of(NAME, operation, response)]
+            return Page(rows, _total(response), "next" not in response.links)
+
+        return Listing(ask, key, NAME, operation)
+
+    async def _page(
+        self, operation: str, path: str, params: Sequence[tuple[str, str]], page: int
+    ) -> httpx.Response:
+        query = (*params, ("page", str(page)), ("per_page", str(PER_PAGE)))
+        return await self._send(operation, "GET", path, params=query)
 
     async def _call(
         self, operation: str, method: str, path: str, *, body: object = None
@@ -424,6 +497,11 @@ def classification(item: Mapping[str, Any]) -> Classification:
     )
 
 
+def project(item: Mapping[str, Any]) -> Project:
+    """A project of a list answer."""
+    return Project(int(item["id"]), str(item["name"]), text(item.get("time_zone")))
+
+
 def cost_code(item: Mapping[str, Any]) -> CostCode:
     """A cost code of a list answer."""
     of_sub_job = item.get("biller_type") == "SubJob"
@@ -458,3 +536,19 @@ def timecard(item: Mapping[str, Any]) -> Timecard:
 
 def _moment(value: str | None) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
+
+
+def _total(response: httpx.Response) -> int | None:
+    value = response.headers.get("Total", "").strip()
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+def _refuse_nobody(operation: str, count: int) -> None:
+    """Raise Misconfigured if there is nobody: whoever set the company up has to be there.
+
+    Procore answers an account that lacks access to a tool with an empty list, and no error.
+    """
+    if not count:
+        raise Misconfigured(
+            NAME, operation, httpx.codes.OK, ("The list is empty: the account has no access.",)
+        )

@@ -4,11 +4,12 @@ SmartBarrel publishes no API: that contract is this project's assumption, and th
 that would have to change.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import httpx
 
@@ -16,8 +17,10 @@ from consumer.exceptions import Misconfigured, NotFound
 from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
 from consumer.upstream.budget import Budget
 from consumer.upstream.http import json_of, send
+from consumer.upstream.paging import Listing, Page
 
 
+T = TypeVar("T")
 NAME = "smartbarrel"
 PER_PAGE = 200
 ACTIVE = "active"
@@ -86,9 +89,16 @@ class SmartBarrel:
         self._procore_company_id = procore_company_id
 
     async def find_workers(self, **filters: str) -> Sequence[Worker]:
-        """Workers, active and inactive, that match exactly: external_id, payroll_id or phone_number."""
-        pages = self._pages("listWorkers", "workers", tuple(filters.items()))
-        return [worker(item) async for page in pages for item in page]
+        """Workers, active and inactive, that match exactly: external_id, payroll_id or phone_number.
+
+        As with every list, Transient is raised if it has fewer than it says.
+        """
+        filtered = tuple(filters.items())
+        return await self._listing("listWorkers", "workers", worker, attrgetter("id"), filtered).whole()
+
+    async def worker_page(self, number: int) -> Page[Worker]:
+        """A page of all workers, active and inactive; the first is number 1."""
+        return await self._page("listWorkers", "workers", worker, (), number)
 
     async def workers_page(self, page: int) -> tuple[Sequence[Worker], int]:
         """One page of all workers, oldest first, and how many workers there are."""
@@ -116,9 +126,7 @@ class SmartBarrel:
 
     async def positions(self) -> Sequence[Position]:
         """All positions, active and inactive."""
-        return [
-            position(item) async for page in self._pages("listPositions", "positions", ()) for item in page
-        ]
+        return await self._listing("listPositions", "positions", position, attrgetter("id")).whole()
 
     async def create_position(self, fields: Mapping[str, object], idempotency_key: str) -> Position:
         """Create a position; the same key and fields answer the same one again. Raises Duplicate."""
@@ -132,26 +140,46 @@ class SmartBarrel:
     async def timesheets(
         self, date_from: date | None = None, date_to: date | None = None
     ) -> AsyncIterator[Sequence[TimesheetEvent]]:
-        """Timesheets of the included days, page by page, oldest change first."""
+        """Timesheets of the included days, page by page, oldest change first, each once."""
         params = []
         if date_from is not None:
             params.append(("date_from", date_from.isoformat()))
         if date_to is not None:
             params.append(("date_to", date_to.isoformat()))
-        async for page in self._pages("listTimesheets", "timesheets", params):
-            yield [timesheet_event(self._procore_company_id, item) for item in page]
 
-    async def _pages(
-        self, operation: str, path: str, params: Sequence[tuple[str, str]]
-    ) -> AsyncIterator[list[Mapping[str, Any]]]:
-        page = 1
-        while True:
-            query = (*params, ("page", str(page)), ("per_page", str(PER_PAGE)))
-            body = await self._call(operation, "GET", path, params=query)
-            yield body["data"]
-            if page * body["meta"]["per_page"] >= body["meta"]["total"] or not body["data"]:
-                return
-            page += 1
+        def event(item: Mapping[str, Any]) -> TimesheetEvent:
+            return timesheet_event(self._procore_company_id, item)
+
+        key = attrgetter("timesheet_id")
+        async for page in self._listing("listTimesheets", "timesheets", event, key, params).pages():
+            yield page
+
+    def _listing(
+        self,
+        operation: str,
+        path: str,
+        parse: Callable[[Mapping[str, Any]], T],
+        key: Callable[[T], str],
+        params: Sequence[tuple[str, str]] = (),
+    ) -> Listing[T]:
+        async def ask(number: int) -> Page[T]:
+            return await self._page(operation, path, parse, params, number)
+
+        return Listing(ask, key, NAME, operation)
+
+    async def _page(
+        self,
+        operation: str,
+        path: str,
+        parse: Callable[[Mapping[str, Any]], T],
+        params: Sequence[tuple[str, str]],
+        number: int,
+    ) -> Page[T]:
+        query = (*params, ("page", str(number)), ("per_page", str(PER_PAGE)))
+        body = await self._call(operation, "GET", path, params=query)
+        total = int(body["meta"]["total"])
+        is_last = number * body["meta"]["per_page"] >= total
+        return Page([parse(item) for item in body["data"]], total, is_last)
 
     async def _call(
         self,

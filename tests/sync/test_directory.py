@@ -1,12 +1,17 @@
 """Procore's people are found by user, origin or employee id, and read again for who is missing."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
+from consumer.exceptions import Transient
 from consumer.sync.directory import Directory
-from tests.upstream.site import Site, person, user, worker_id
+from consumer.upstream.procore import Person
+from tests.upstream.site import Mishap, Site, person, user, worker_id
 
 
 MARIA, PRIYA = 25130001, 25130004
@@ -50,8 +55,7 @@ def test_for_a_user_who_is_missing_the_directory_is_read_again_but_not_at_once(
     site: Site,
 ) -> None:
     now = 1000.0
-    directory = Directory(site.procore)
-    directory._people._clock = lambda: now
+    directory = Directory(site.procore, lambda: now)
     assert site.run(directory.of_user(1)) is None
     now += 59
     assert site.run(directory.of_user(1)) is None
@@ -106,7 +110,7 @@ def test_who_was_just_created_is_found_without_reading(site: Site) -> None:
         made = await site.procore.create_contact(
             first_name="Priya", last_name="Nair", employee_id="7001", origin_id=ORIGIN
         )
-        await directory.add(made)
+        directory.add(made)
         before = reads(site)
         assert await directory.of_worker(worker_id(1), None) == made
         assert await directory.of_worker(worker_id(1), "7001") == made
@@ -137,8 +141,7 @@ def test_for_a_worker_who_is_missing_the_directory_is_read_again_before_a_contac
 
     async def test() -> None:
         nonlocal now
-        directory = Directory(site.procore)
-        directory._people._clock = lambda: now
+        directory = Directory(site.procore, lambda: now)
         assert await directory.of_worker(worker_id(1), "7001") is None
         made = await site.procore.create_contact(
             first_name="Priya", last_name="Nair", employee_id="7001", origin_id="by-hand"
@@ -155,5 +158,93 @@ def test_a_contact_who_is_added_and_was_read_besides_is_one_person(build: Callab
     directory = Directory(site.procore)
     (read,) = site.run(site.procore.people())
     assert found(site, directory, payroll_id="000123") == read.id
-    site.run(directory.add(read))
+    directory.add(read)
     assert found(site, directory, payroll_id="000123") == read.id
+
+
+def test_of_a_person_who_was_changed_nothing_is_found_by_what_they_had(build: Callable[..., Site]) -> None:
+    site = build(people=[contact(4, origin_id=ORIGIN, employee_id="7001")])
+    directory = Directory(site.procore)
+    (read,) = site.run(site.procore.people())
+    assert found(site, directory) == PRIYA
+    directory.add(replace(read, employee_id="7002"))
+    assert found(site, directory, worker_id(9), "7001") is None
+    person = site.run(directory.of_worker(worker_id(1), None))
+    assert person is not None
+    assert person.employee_id == "7002"
+
+
+# ------------------------------------------------------------------ a reading that breaks off
+
+
+def pages_asked_for(site: Site) -> list[str]:
+    return [request.url.params["page"] for request in site.wire.seen if request.url.path.endswith("/people")]
+
+
+def break_off(site: Site, directory: Directory, page: int) -> None:
+    site.wire.mishaps.append(Mishap(lambda request: request.url.params.get("page") == str(page)))
+    with pytest.raises(Transient):
+        site.run(directory.of_user(8800101))
+
+
+@pytest.fixture
+def four_pages(build: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr("consumer.upstream.procore.PER_PAGE", 1)
+    others = [contact(number, employee_id=f"700{number}") for number in (4, 5, 6)]
+    return build(people=[person(1, "Maria", "Delgado"), *others])
+
+
+def test_a_page_that_failed_is_the_first_to_be_read_again(four_pages: Site) -> None:
+    directory = Directory(four_pages.procore)
+    break_off(four_pages, directory, 3)
+    assert four_pages.run(directory.of_user(8800101)) is not None
+    assert pages_asked_for(four_pages) == ["1", "2", "3", "3", "4"]
+
+
+def test_after_renew_all_pages_are_read_again(four_pages: Site) -> None:
+    directory = Directory(four_pages.procore)
+    break_off(four_pages, directory, 3)
+    directory.renew()
+    assert four_pages.run(directory.of_user(8800101)) is not None
+    assert pages_asked_for(four_pages) == ["1", "2", "3", "1", "2", "3", "4"]
+
+
+def test_after_five_minutes_all_pages_are_read_again(four_pages: Site) -> None:
+    now = 1000.0
+    directory = Directory(four_pages.procore, lambda: now)
+    break_off(four_pages, directory, 3)
+    now += 301
+    assert four_pages.run(directory.of_user(8800101)) is not None
+    assert pages_asked_for(four_pages) == ["1", "2", "3", "1", "2", "3", "4"]
+
+
+def test_who_is_created_or_changed_while_a_reading_is_broken_off_is_in_it_when_it_is_over(
+    four_pages: Site,
+) -> None:
+    """Their page may have been read before, and a second contact would be made of them."""
+    directory = Directory(four_pages.procore)
+    break_off(four_pages, directory, 4)
+    read = Person(PRIYA, None, "Priya", "Nair", "7004", ORIGIN, is_employee=True)
+    directory.add(read)
+    assert found(four_pages, directory) == PRIYA
+    assert pages_asked_for(four_pages) == ["1", "2", "3", "4", "4"]
+
+
+def test_a_hundred_who_ask_at_once_are_answered_by_one_reading(four_pages: Site) -> None:
+    directory = Directory(four_pages.procore)
+
+    async def all_at_once() -> list[Person | None]:
+        return await asyncio.gather(*(directory.of_user(number) for number in range(8800101, 8800201)))
+
+    people = four_pages.run(all_at_once())
+    assert [one is not None for one in people] == [True] + [False] * 99
+    assert pages_asked_for(four_pages) == ["1", "2", "3", "4"]
+
+
+def test_a_directory_that_came_back_short_makes_nobody_missing(site: Site) -> None:
+    """Whoever is missing may be made a contact, so a list that lost its rows must not say so."""
+    site.run(site.tokens.get())
+    answer = httpx.Response(200, json=[], headers={"Total": "1"})
+    site.wire.servers["procore.test"] = httpx.MockTransport(lambda _: answer)
+    with pytest.raises(Transient):
+        site.run(Directory(site.procore).of_worker(worker_id(1), "7001"))

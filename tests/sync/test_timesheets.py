@@ -239,7 +239,7 @@ def test_a_contacts_worker_who_later_is_a_user_with_the_same_employee_id_is_reli
     open_office: Callable[..., Office],
 ) -> None:
     """With user sync off nobody gives the worker an external id; the employee id alone tells."""
-    office = open_office(settings=replace(SETTINGS, user_sync=False), users=[], people=[])
+    office = open_office(settings=replace(SETTINGS, user_sync=False), users=[])
     numbered = priya(payroll_id="7001")
     office.sync(shift(worker=numbered))
     (contact,) = contacts(office)

@@ -1,7 +1,7 @@
 """The Procore client against the sandbox; every exchange is checked against the contract."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ from consumer.exceptions import (
 )
 from consumer.model.events import UserEvent
 from consumer.sandbox.limits import RateBudget
-from consumer.upstream.procore import Procore, person, text, user_event
+from consumer.upstream.procore import Procore, Project, person, project, text, user_event
 from tests.upstream.site import (
     COMPANY,
     CONCRETE_1,
@@ -31,6 +31,8 @@ from tests.upstream.site import (
     NORTH,
     ROOF,
     TOWER,
+    YARD,
+    Mishap,
     Site,
     user,
 )
@@ -204,9 +206,13 @@ def test_a_user_is_as_of_the_moment_at_which_their_page_was_asked_for(site: Site
     assert event.asked_at.utcoffset() == timedelta(0)
 
 
-def test_an_empty_directory_is_no_users(build: Callable[..., Site]) -> None:
+def test_an_account_that_sees_nobody_lacks_access(build: Callable[..., Site]) -> None:
+    """Whoever set the company up is a user: a sync of nobody must not look whole, nor a worker unknown."""
     site = build(users=[], people=[])
-    assert site.run(all_users(site.procore)) == [[], []]
+    for call in (all_users(site.procore), site.procore.people(), site.procore.probe()):
+        with pytest.raises(Misconfigured) as caught:
+            site.run(call)
+        assert caught.value.words == ("The list is empty: the account has no access.",)
 
 
 ABSENT = object()
@@ -296,6 +302,145 @@ def test_people_are_users_and_contacts_active_and_inactive(
         (25130004, None, "sb:known", None),
         (25130005, None, None, "20305"),
     ]
+
+
+Change = Callable[[httpx.Request, httpx.Response], httpx.Response]
+
+
+def tamper(site: Site, change: Change) -> None:
+    """Let Procore's answers to list calls be changed on their way."""
+    server = site.wire.servers["procore.test"]
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        response = await server.handle_async_request(request)
+        await response.aread()
+        return change(request, response)
+
+    site.wire.servers["procore.test"] = httpx.MockTransport(answer)
+
+
+def list_calls(site: Site) -> list[str]:
+    return [
+        f"{request.url.path.rpartition('/')[2]} {request.url.params['page']}"
+        for request in site.wire.seen
+        if "page" in request.url.params
+    ]
+
+
+def whole(site: Site, what: str) -> Sequence[object]:
+    if what == "people":
+        return site.run(site.procore.people())
+    if what == "projects":
+        return site.run(site.procore.projects())
+    return [event for page in site.run(all_users(site.procore)) for event in page]
+
+
+LISTS = pytest.mark.parametrize("what", ["users", "people", "projects"])
+
+
+@LISTS
+def test_a_list_that_is_empty_although_it_says_otherwise_is_no_list(site: Site, what: str) -> None:
+    def emptied(_: httpx.Request, response: httpx.Response) -> httpx.Response:
+        return httpx.Response(200, json=[], headers={"Total": response.headers["Total"]})
+
+    tamper(site, emptied)
+    with pytest.raises(Transient):
+        whole(site, what)
+    assert list_calls(site) == [f"{what} 1"] * 2
+
+
+@LISTS
+def test_a_list_that_lacks_a_page_is_no_list(
+    build: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A proxy that loses the Link header makes the first page look like the last."""
+    monkeypatch.setattr("consumer.upstream.procore.PER_PAGE", 1)
+    everybody = [(1, "Maria", "Delgado"), (2, "Tomas", "Okafor")]
+    site = build(users=[user(*one) for one in everybody], people=[person_data(*one) for one in everybody])
+
+    def unlinked(_: httpx.Request, response: httpx.Response) -> httpx.Response:
+        return httpx.Response(200, content=response.content, headers={"Total": response.headers["Total"]})
+
+    tamper(site, unlinked)
+    with pytest.raises(Transient):
+        whole(site, what)
+    assert list_calls(site) == [f"{what} 1"] * 2
+
+
+@LISTS
+def test_a_list_that_does_not_say_how_long_it_is_is_taken_as_it_comes(site: Site, what: str) -> None:
+    def silent(_: httpx.Request, response: httpx.Response) -> httpx.Response:
+        del response.headers["Total"]
+        return response
+
+    tamper(site, silent)
+    assert len(whole(site, what)) == (2 if what == "projects" else 1)
+
+
+@LISTS
+def test_a_server_that_gives_fewer_rows_to_a_page_than_asked_for_is_followed_by_its_links(
+    build: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr("consumer.sandbox.procore_wire.MAX_PER_PAGE", 1)
+    everybody = [(1, "Maria", "Delgado"), (2, "Tomas", "Okafor")]
+    site = build(users=[user(*one) for one in everybody], people=[person_data(*one) for one in everybody])
+    assert len(whole(site, what)) == 2
+    assert list_calls(site)[:2] == [f"{what} 1", f"{what} 2"]
+
+
+def test_a_user_who_moved_between_pages_is_read_all_the_same_and_nobody_twice(
+    build: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.upstream.procore.PER_PAGE", 2)
+    site = build(users=[user(number, "Ada", f"Number{number}") for number in range(1, 7)])
+
+    # The fifth moves to the first page after that one was read, so that no page has them any more.
+    moved = {2: (2, 3), 3: (4, 6)}
+
+    def answer(_: httpx.Request, response: httpx.Response) -> httpx.Response:
+        numbers = moved.get(len(list_calls(site)))
+        if numbers is None:
+            return response
+        items = [user(number, "Ada", f"Number{number}") for number in numbers]
+        headers = {name: response.headers[name] for name in ("Link", "Total")}
+        return httpx.Response(200, json=items, headers=headers)
+
+    tamper(site, answer)
+    events = [event for page in site.run(all_users(site.procore)) for event in page]
+    assert [event.user_id - 8800100 for event in events] == [1, 2, 3, 4, 6, 5]
+
+
+def test_people_are_read_on_at_the_page_that_failed(
+    build: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.upstream.procore.PER_PAGE", 1)
+    people = [person_data(number, "Ada", f"Number{number}", user_id=None) for number in range(1, 5)]
+    site = build(people=people)
+    go_on = site.procore.people_reading()
+    site.wire.mishaps.append(Mishap(lambda request: request.url.params.get("page") == "3"))
+    with pytest.raises(Transient):
+        site.run(go_on())
+    assert [one.last_name for one in site.run(go_on())] == [f"Number{number}" for number in range(1, 5)]
+    assert list_calls(site) == [*(f"people {number}" for number in (1, 2, 3, 3, 4)), "inactive 1"]
+
+
+def test_a_project_has_its_time_zone_whether_it_is_active_or_not(site: Site) -> None:
+    assert [(one.id, one.name) for one in site.run(site.procore.projects())] == [
+        (TOWER, "Harbor Point Tower"),
+        (YARD, "Yard"),
+    ]
+    (request,) = [one for one in site.wire.seen if one.url.path == "/rest/v1.0/projects"]
+    assert request.url.params["company_id"] == str(COMPANY)
+    assert request.url.params["filters[by_status]"] == "All"
+
+
+@pytest.mark.parametrize("nothing", [ABSENT, None, ""], ids=["absent", "null", "empty"])
+def test_a_project_without_a_time_zone_has_none(nothing: object) -> None:
+    item = {"id": TOWER, "name": "Harbor Point Tower", "time_zone": nothing}
+    if nothing is ABSENT:
+        del item["time_zone"]
+    assert project(item) == Project(TOWER, "Harbor Point Tower", None)
+    assert project({**item, "time_zone": "US/Pacific"}).time_zone == "US/Pacific"
 
 
 def test_a_person_without_a_last_name_has_an_empty_one() -> None:

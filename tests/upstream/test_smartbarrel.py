@@ -1,9 +1,11 @@
 """The SmartBarrel client against the sandbox; every exchange is checked against the contract."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
+import httpx
 import pytest
 
 from consumer.exceptions import Duplicate, Misconfigured, NotFound, Rejected, Transient
@@ -81,6 +83,35 @@ def test_no_page_is_asked_for_in_vain_but_the_first(
     site = build(workers=[worker(number, "Ada", f"Number{number}") for number in range(count)])
     assert len(site.run(site.smartbarrel.find_workers())) == count
     assert len(site.wire.seen) == max(1, count // 2)
+
+
+@pytest.mark.parametrize("what", ["workers", "positions", "timesheets"])
+def test_a_list_that_is_shorter_than_it_says_is_no_list(site: Site, what: str) -> None:
+    """Nobody must be taken for missing, and created, because of an answer that lost its rows."""
+    body = {"data": [], "meta": {"page": 1, "per_page": 200, "total": 1}}
+    site.wire.servers["smartbarrel.test"] = httpx.MockTransport(lambda _: httpx.Response(200, json=body))
+    calls: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
+        "workers": lambda: site.smartbarrel.find_workers(payroll_id="20301"),
+        "positions": site.smartbarrel.positions,
+        "timesheets": lambda: all_timesheets(site.smartbarrel),
+    }
+    with pytest.raises(Transient):
+        site.run(calls[what]())
+    assert len(site.wire.seen) == 2
+
+
+def test_a_page_of_all_workers_tells_how_many_there_are(
+    build: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.upstream.smartbarrel.PER_PAGE", 2)
+    site = build(workers=[worker(number, "Ada", f"Number{number}") for number in range(1, 6)])
+    pages = [site.run(site.smartbarrel.worker_page(number)) for number in (1, 2, 3)]
+    assert [[one.id for one in page.rows] for page in pages] == [
+        [worker_id(1), worker_id(2)],
+        [worker_id(3), worker_id(4)],
+        [worker_id(5)],
+    ]
+    assert [(page.total, page.is_last) for page in pages] == [(5, False), (5, False), (5, True)]
 
 
 @pytest.mark.parametrize(
