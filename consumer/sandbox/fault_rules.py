@@ -67,10 +67,14 @@ class Asked:
 
 
 class FaultFile:
-    """The rules that are in force. ``counts`` is how often each fault befell a request since the start."""
+    """The rules that are in force.
+
+    ``asked`` is how many requests there were since the start, ``counts`` how often each fault befell one.
+    """
 
     def __init__(self, path: Path, operations: Collection[str]) -> None:
         """Read the file. Raises ConfigurationError that names every mistake."""
+        self.asked = 0
         self.counts: Counter[str] = Counter()
         self._path = path
         self._operations = operations
@@ -79,6 +83,7 @@ class FaultFile:
 
     def fault_for(self, asked: Asked) -> Fault | None:
         """The fault that befalls this request."""
+        self.asked += 1
         fault = self._now().fault_for(asked)
         if fault is not None:
             self.counts[fault.text] += 1

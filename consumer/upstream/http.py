@@ -36,6 +36,7 @@ MOST_CONNECTIONS = 500
 _LONGEST_HINT_S = 3600.0
 _LONGEST_WORDS = 1000
 _MOST_DIGITS = 12
+_SAYING = ("error_description", "message", "fields", "reason")
 _KINDS: Mapping[int, type[UpstreamError]] = {
     HTTPStatus.UNAUTHORIZED: Misconfigured,
     HTTPStatus.FORBIDDEN: Misconfigured,
@@ -198,7 +199,8 @@ def retry_hint(headers: httpx.Headers, now: float) -> float | None:
 def error_words(body: object) -> tuple[str, ...]:
     """Every message in an error body, word for word, whichever of the known shapes it has.
 
-    ``{"message"}``, ``{"errors": "…"}``, ``{"errors": ["…"]}``, ``{"errors": {field: ["…"]}}``,
+    ``{"message"}``, ``{"errors": "…"}``, ``{"errors": ["…"]}``, ``{"errors": {field: ["…"]}}``, a list of
+    such objects as ``{"errors": […]}``, ``{"code", "message", "fields", "reason"}``,
     ``{"error": {"reason"}}``, ``{"error": {"code", "message", "details"}}``,
     ``{"error", "error_description"}`` and SmartBarrel's
     ``{"error": {"message", "fields": [{"field", "message"}]}}``.
@@ -206,7 +208,9 @@ def error_words(body: object) -> tuple[str, ...]:
     if not isinstance(body, Mapping):
         return ()
     words = [*_from_errors(body.get("errors")), *_from_error(body.get("error"))]
-    words += [body[key] for key in ("error_description", "message", "reason") if _is_said(body.get(key))]
+    words += [
+        body[key] for key in ("error_description", "message", "fields", "reason") if _is_said(body.get(key))
+    ]
     return tuple(dict.fromkeys(words))
 
 
@@ -214,14 +218,28 @@ def _from_errors(errors: object) -> list[str]:
     if isinstance(errors, str):
         return [errors]
     if isinstance(errors, Sequence):
-        return [error for error in errors if isinstance(error, str)]
-    if isinstance(errors, Mapping):
-        return [
-            f"{field} {message}"
-            for field, messages in errors.items()
-            for message in (messages if isinstance(messages, list) else [messages])
-        ]
-    return []
+        return [word for error in errors for word in _from_item(error)]
+    return _from_fields(errors)
+
+
+def _from_item(error: object) -> list[str]:
+    """The words of one error of a list: a text, or an object, of which a sync action's repeats the input."""
+    if isinstance(error, str):
+        return [error]
+    if not isinstance(error, Mapping):
+        return []
+    said = [error["message"]] if _is_said(error.get("message")) else []
+    return said + _from_fields(error.get("errors"))
+
+
+def _from_fields(errors: object) -> list[str]:
+    if not isinstance(errors, Mapping):
+        return []
+    return [
+        f"{field} {message}"
+        for field, messages in errors.items()
+        for message in (messages if isinstance(messages, list) else [messages])
+    ]
 
 
 def _from_error(error: object) -> list[str]:

@@ -521,7 +521,7 @@ def timecard(item: Mapping[str, Any]) -> Timecard:
         party_id=item.get("party_id"),
         date=date.fromisoformat(item["date"]),
         hours=None if hours is None else Decimal(str(hours)),
-        approval_status=str(item.get("approval_status", "pending")),
+        approval_status=text(item.get("approval_status")) or "pending",
         origin_id=text(item.get("origin_id")),
         description=text(item.get("description")),
         cost_code_id=item.get("cost_code_id"),

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.chaos.faults import rules
+
 
 DRAIN_S = 60.0
 START_S = 30.0
@@ -110,7 +112,7 @@ class Upstream:
         self.set_mode("mixed")
         with (self.folder / "upstream.log").open("ab") as log:
             self._popen = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "tests.chaos.upstream", str(self.folder), str(self.seed)],
+                [sys.executable, "-m", "tests.chaos.upstream", str(self.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -133,9 +135,9 @@ class Upstream:
 
     def set_mode(self, mode: str) -> None:
         """Say how it fails from now on."""
-        new = self.folder / "mode.new"
-        new.write_text(mode, "utf-8")
-        new.replace(self.folder / "mode")
+        new = self.folder / "faults.new"
+        new.write_text(rules(mode, self.seed), "utf-8")
+        new.replace(self.folder / "faults.toml")
 
     def counts(self) -> dict[str, int]:
         """How many calls there were, and how many faults of each kind."""

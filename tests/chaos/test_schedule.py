@@ -7,7 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.faults import KINDS, Faults
+from consumer.sandbox.fault_rules import Asked, FaultFile
+from tests.chaos.faults import KINDS, rules
 from tests.chaos.kafka_run import bursts
 from tests.chaos.schedule import Plan, schedule
 from tests.chaos.world import events
@@ -36,12 +37,18 @@ def test_every_event_is_in_one_burst_and_the_last_one_is_before_the_end() -> Non
 
 
 def test_some_thirty_percent_of_calls_fail_in_every_way_and_none_when_told(tmp_path: Path) -> None:
-    control = tmp_path / "mode"
-    faults = Faults(7, control)
-    chosen = Counter(faults.choose() for _ in range(4000))
+    file = tmp_path / "faults.toml"
+    asked = Asked("procore", None, "GET", "/")
+
+    def faults_of(mode: str, count: int) -> Counter[str | None]:
+        file.write_text(rules(mode, 7), "utf-8")
+        faults = FaultFile(file, ())
+        found = (faults.fault_for(asked) for _ in range(count))
+        return Counter(None if fault is None else fault.text for fault in found)
+
+    chosen = faults_of("mixed", 4000)
     assert set(chosen) == {None, *KINDS}
     assert 0.27 < 1 - chosen[None] / 4000 < 0.33
-    control.write_text("none")
-    assert {faults.choose() for _ in range(100)} == {None}
-    control.write_text("denied")
-    assert {faults.choose() for _ in range(100)} == {"401"}
+    assert set(faults_of("none", 100)) == {None}
+    assert set(faults_of("denied", 100)) == {"status=401"}
+    assert set(faults_of("down", 100)) == {"status=503"}

@@ -1,43 +1,45 @@
-"""The program that is both upstreams of a chaos run: ``python -m tests.chaos.upstream FOLDER SEED``.
+"""The program that is both upstreams of a chaos run: ``python -m tests.chaos.upstream FOLDER``.
 
-It says where it listens in ``upstream.json``, takes its mode from ``mode``, and leaves its counts in
+It says where it listens in ``upstream.json``, takes its faults from ``faults.toml``, and leaves its counts in
 ``faults.json`` of the folder, until it is asked to stop.
 """
 
 import json
-import logging
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from starlette.middleware import Middleware
-
-from consumer.sandbox.server import start
+from consumer.sandbox.server import RunningSandbox, start
 from tests.chaos import world
-from tests.chaos.faults import Faults, FaultyUpstream
 
 
-def main(folder: Path, seed: int) -> None:
+def main(folder: Path) -> None:
     """Serve until SIGTERM."""
-    # uvicorn tells of each connection that is cut on purpose.
-    logging.getLogger("uvicorn.error").disabled = True
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    faults = Faults(seed, folder / "mode")
-    around = [Middleware(FaultyUpstream, faults=faults)]
     state = folder / "sandbox.db"
     # Procore takes an origin id twice here, so nothing but our own looks keeps contacts and entries single.
-    with start(state, world.data(), middleware=around, unique_origin_ids=False) as sandbox:
-        new = folder / "upstream.json.new"
-        new.write_text(json.dumps(asdict(sandbox.address)), "utf-8")
-        new.replace(folder / "upstream.json")
+    with start(state, world.data(), faults=folder / "faults.toml", unique_origin_ids=False) as sandbox:
+        _write(folder / "upstream.json", asdict(sandbox.address))
         while not stop.wait(0.5):
-            faults.write(folder / "faults.json")
-    faults.write(folder / "faults.json")
+            _write(folder / "faults.json", _counts(sandbox))
+    _write(folder / "faults.json", _counts(sandbox))
+
+
+def _counts(sandbox: RunningSandbox) -> Mapping[str, int]:
+    assert sandbox.faults is not None
+    return {"calls": sandbox.faults.asked, **sandbox.faults.counts}
+
+
+def _write(path: Path, document: Mapping[str, object]) -> None:
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps(document), "utf-8")
+    new.replace(path)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]))
