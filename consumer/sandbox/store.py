@@ -21,6 +21,7 @@ from consumer.sandbox.tables import (
     LOCKED,
     PEOPLE,
     POSITIONS,
+    PROJECTS,
     TIMECARD_ENTRIES,
     TIMESHEETS,
     USER_KEYS,
@@ -197,6 +198,11 @@ class SandboxState:
         with closing(connect(self.path)) as db, transaction(db):
             classification = _existing(db, WORK_CLASSIFICATIONS, classification_id) | {"name": name}
             put(db, WORK_CLASSIFICATIONS, classification | {"updated_at": procore_time(time.time())})
+
+    def edit_project(self, project_id: int, **fields: Any) -> None:
+        """Change a project in Procore. Raises KeyError if there is none."""
+        with closing(connect(self.path)) as db, transaction(db):
+            put(db, PROJECTS, _existing(db, PROJECTS, project_id) | fields)
 
     def edit_timesheet(self, timesheet_id: str, **fields: Any) -> None:
         """Change a timesheet, which gets the next revision. Raises KeyError if there is none."""

@@ -10,6 +10,7 @@ from consumer.sync.codes import ProjectCodes
 from consumer.sync.directory import Directory
 from consumer.sync.entries import Entries
 from consumer.sync.positions import Positions
+from consumer.sync.projects import Projects
 from consumer.sync.roster import Roster
 from consumer.upstream.procore import Procore
 from consumer.upstream.smartbarrel import SmartBarrel
@@ -29,6 +30,7 @@ class Company:
     positions: Positions
     roster: Roster
     entries: Entries
+    projects: Projects
 
     def renew(self) -> None:
         """Read everything anew before it is used again."""
@@ -38,6 +40,7 @@ class Company:
         self.positions.renew()
         self.roster.renew()
         self.entries.renew()
+        self.projects.renew()
 
 
 Companies = Mapping[int, Company]
@@ -66,4 +69,5 @@ def company(settings: CompanySettings, name: str, procore: Procore, smartbarrel:
         Positions(smartbarrel, classifications, settings.company_id),
         Roster(smartbarrel),
         Entries(procore),
+        Projects(procore),
     )

@@ -14,6 +14,7 @@ from consumer.model import reasons
 from consumer.model.events import TimesheetEvent
 from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import Outcome, Reason
+from consumer.model.settings import TimeEntry
 from consumer.sync.classifications import ClassificationMissingError, ClassificationPlan, OnProject
 from consumer.sync.codes import Resolved
 from consumer.sync.company import Company
@@ -29,6 +30,7 @@ from consumer.sync.mapping import (
 from consumer.sync.party import Party, carry_out_party, find_party, is_taken
 from consumer.sync.plan import Step
 from consumer.sync.revisions import is_doubted
+from consumer.sync.zones import zone_of
 from consumer.upstream.procore import Timecard
 
 
@@ -53,6 +55,8 @@ class ShiftPlan:
     classification: ClassificationPlan | None
     entry: Timecard | None
     warnings: tuple[Reason, ...] = ()
+    is_whole: bool = True
+    """Whether nothing was left out that the next event may find."""
 
     @property
     def fields(self) -> Mapping[str, object]:
@@ -136,9 +140,18 @@ async def plan_shift(
         return Handled(Outcome.FAILED, (party,))
     classification = await _classification(event, company, links, party, project_id)
     entry = await _existing(event, company, party, entry_link)
-    times = shift_times(event, company.settings.time_entry_of(project_id))
+    time_entry = company.settings.time_entry_of(project_id)
     return ShiftPlan(
-        event, new, project_id, resolved.codes, times, party, classification, entry, resolved.warnings
+        event,
+        new,
+        project_id,
+        resolved.codes,
+        shift_times(event, time_entry),
+        party,
+        classification,
+        entry,
+        warnings=(*resolved.warnings, *await _day_warning(event, company, project_id, time_entry)),
+        is_whole=not resolved.warnings,
     )
 
 
@@ -214,6 +227,22 @@ async def _classification(
     link = links.get(LinkKey(event.company_id, LinkKind.POSITION, position.id))
     known_id = int(link.target_id) if link is not None and link.target_id else None
     return await company.classifications.plan(position.name, known_id, project_id)
+
+
+async def _day_warning(
+    event: TimesheetEvent, company: Company, project_id: int, time_entry: TimeEntry
+) -> tuple[Reason, ...]:
+    """Where times are shown in Procore, they should be of the day on which the entry stands."""
+    if time_entry is TimeEntry.TOTAL_HOURS:
+        return ()
+    project = await company.projects.get(project_id)
+    zone = None if project is None else zone_of(project.time_zone)
+    if zone is None:
+        return ()
+    began = event.time_in.astimezone(zone).date()
+    if began == event.work_date:
+        return ()
+    return (reasons.other_day(event.work_date.isoformat(), began.isoformat()),)
 
 
 async def _existing(
@@ -293,7 +322,7 @@ async def _put(plan: ShiftPlan, company: Company, classification_id: int | None)
     if classification_id is not None and _differs(entry, classification_id):
         await company.procore.classify_timecard(entry.id, classification_id)
     # What could not be synced whole has no fingerprint, so that the next event is compared again.
-    digest = "" if plan.warnings else plan.link.fingerprint
+    digest = plan.link.fingerprint if plan.is_whole else ""
     link = replace(plan.link, target_id=str(entry.id), fingerprint=digest)
     warnings = _left_over(entry, fields, is_user=plan.party.is_user, classification_id=classification_id)
     return Handled(outcome, warnings=warnings, links=(link,))

@@ -34,6 +34,7 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "showTimecardEntry": "GET",
         "createTimecardEntry": "POST",
         "updateTimecardEntry": "PATCH",
+        "listProjects": "GET",
         "listSubJobs": "GET",
         "listCostCodes": "GET",
         "listProjectLocations": "GET",

@@ -114,3 +114,19 @@ def test_a_break_longer_than_the_shift_fails_in_procores_words(open_office: Open
     with pytest.raises(Exception, match="createTimecardEntry") as refused:
         office.sync(marias(break_minutes=600))
     assert refused.value.words == ("lunch_time cannot exceed the work duration",)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("zone", "warned"),
+    [("Central Time (US & Canada)", []), ("Pacific/Auckland", ["other_day"]), (None, []), ("Nowhere", [])],
+)
+def test_a_project_whose_time_zone_makes_it_another_day_is_told(
+    open_office: OpenOffice, zone: str | None, warned: list[str]
+) -> None:
+    """Half past eight in the morning in Texas is the next day in New Zealand."""
+    office = open_office(STARTS)
+    office.site.state.edit_project(TOWER, time_zone=zone)
+    handled = office.sync(marias())
+    assert (handled.outcome, [warning.code for warning in handled.warnings]) == (Outcome.CREATED, warned)
+    assert times(office)["date"] == "2026-02-24"
+    assert office.sync(marias()).outcome is Outcome.UNCHANGED

@@ -181,7 +181,7 @@ def test_a_shift_that_was_only_skipped_before_is_looked_for_among_its_own_people
     assert office.sync(marias(status=ShiftStatus.SUBMITTED)).outcome is Outcome.SKIPPED
     office.sync(marias(revision=2))
     looks = [one for one in office.site.wire.seen if one.method == "GET"]
-    (look,) = [one for one in looks if one.url.path.endswith("/timecard_entries")]
+    look, _ = [one for one in looks if one.url.path.endswith("/timecard_entries")]
     assert look.url.params.get_list("filters[party_id][]") == ["25130001"]
 
 

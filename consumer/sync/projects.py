@@ -1,0 +1,31 @@
+"""Procore's projects, found by id."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from consumer.sync.readthrough import ReadThrough
+from consumer.upstream.procore import Procore, Project
+
+
+_KEEP_S = 600.0
+_FRESH_S = 60.0
+"""A project that is missing may be new; the list is read again for it, but not more often than this."""
+
+
+class Projects:
+    """The projects of one company that its account can see."""
+
+    def __init__(self, procore: Procore, clock: Callable[[], float] = time.monotonic) -> None:
+        async def read(_: None) -> Mapping[int, Project]:
+            return {project.id: project for project in await procore.projects()}
+
+        self._by_id: ReadThrough[None, Mapping[int, Project]] = ReadThrough(read, keep_s=_KEEP_S, clock=clock)
+
+    async def get(self, project_id: int) -> Project | None:
+        """The project; None if there is none, or the account cannot see it."""
+        project = (await self._by_id.get(None)).get(project_id)
+        return project or (await self._by_id.get(None, younger_than_s=_FRESH_S)).get(project_id)
+
+    def renew(self) -> None:
+        """Read the projects anew before they are used again."""
+        self._by_id.renew()
