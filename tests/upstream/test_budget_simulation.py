@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.upstream.allowance import Allowance
@@ -94,6 +94,7 @@ def test_a_servers_clock_that_is_wrong_does_no_harm(ahead_s: float) -> None:
     assert (refusals(server), accepted(server) >= 0.97 * 1200) == (0, True)
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**16),
     short=st.integers(2, 60),

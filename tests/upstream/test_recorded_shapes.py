@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from consumer.exceptions import NotFound, Rejected, Transient
+from consumer.exceptions import Misconfigured, NotFound, Rejected, Transient
 from consumer.model.events import UserEvent
 from consumer.sandbox.faults import ERROR_BODIES
 from consumer.upstream.http import classify
@@ -172,8 +172,6 @@ def test_an_origin_id_is_a_text_however_it_comes(origin: object) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"lunch_time": 30},
-        {"lunch_time": "30"},
         {"timecard_time_type": {"id": 980894, "name": "Hourly", "abbreviated_time_type": "REG"}},
         {"timecard_time_type": None},
         {"client_local_id": None, "crew_id": None, "pay_period_id": 5},
@@ -181,6 +179,12 @@ def test_an_origin_id_is_a_text_however_it_comes(origin: object) -> None:
 )
 def test_what_the_client_has_no_need_of_may_come_in_any_form(fields: dict[str, Any]) -> None:
     assert timecard(ENTRY | fields) == timecard(ENTRY)
+
+
+@pytest.mark.parametrize("lunch", [30, "30"])
+def test_a_break_is_minutes_as_a_number_or_as_text(lunch: object) -> None:
+    assert timecard(ENTRY | {"lunch_time": lunch}).lunch_minutes == 30
+    assert timecard(ENTRY | {"lunch_time": None}).lunch_minutes is None
 
 
 def test_an_entry_without_a_party_is_nobody_s() -> None:
@@ -280,9 +284,10 @@ def procore(site: Site, fault: str) -> Procore:
     return site.procore
 
 
-def test_an_empty_200_is_an_empty_directory_and_no_error(site: Site) -> None:
-    """As without access: the client cannot know, whoever uses it has to."""
-    assert site.run(procore(site, "empty-page").people()) == []
+def test_an_empty_200_is_no_empty_directory_but_one_without_access(site: Site) -> None:
+    """Whoever set the company up is in it, so nobody is not what there is."""
+    with pytest.raises(Misconfigured):
+        site.run(procore(site, "empty-page").people())
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,15 @@ from tests.sync.conftest import Office
 from tests.sync.histories.checks import check, check_always, check_timesheet, check_users
 from tests.sync.histories.history import History, Step, person_of
 from tests.sync.histories.worlds import MOST_USERS, companies, timesheet_fields, user_fields, user_with
-from tests.upstream.site import COMPANY, Json, Mishap, Site, company_data
+from tests.upstream.site import COMPANY, Json, Mishap, Site, company_data, user
 
 
 EXAMPLES = int(os.environ.get("CREWSYNC_HISTORIES", "80"))
 """How many histories are tried."""
+
+
+SERVICE = user(99, "Service", "Account", is_employee=False, mobile_phone=None, employee_id=None)
+"""The account that crewsync uses: a directory without it is taken for one without access."""
 
 
 class Unchecked(ContractChecker):
@@ -73,14 +77,14 @@ _HISTORIES = st.lists(st.lists(_STEPS, max_size=12), max_size=10).map(
 
 
 def edit_user(history: History, which: int, changes: Json, is_read: bool) -> None:
-    found = history.site.state.users()
+    found = [one for one in history.site.state.users() if one["id"] != SERVICE["id"]]
     if found:
         history.edit_user(found[which % len(found)]["id"], changes)
         read(history, is_published=is_read)
 
 
 def add_user(history: History, fields: Json) -> None:
-    count = len(history.site.state.users())
+    count = len(history.site.state.users()) - 1
     if count < MOST_USERS:
         history.add_user(user_with(count, fields))
 
@@ -212,9 +216,10 @@ def _compare(history: History, booked: Mapping[object, int]) -> None:
 def test_after_any_history_both_systems_hold_what_the_latest_state_says(
     company: Json, steps: list[Do], unique_origin_ids: bool
 ) -> None:
-    people = [*map(person_of, company["users"]), *company["contacts"]]
+    users = [*company["users"], SERVICE]
+    people = [*map(person_of, users), *company["contacts"]]
     data = company_data(
-        users=company["users"], people=people, workers=company["workers"], timesheets=company["timesheets"]
+        users=users, people=people, workers=company["workers"], timesheets=company["timesheets"]
     )
     with (
         tempfile.TemporaryDirectory() as folder,
