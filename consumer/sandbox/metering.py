@@ -9,7 +9,7 @@ from consumer.sandbox.limits import HOUR_S, SPIKE_S, Quota, RateBudget, RateLimi
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 
 _ANSWERED = """SELECT at FROM requests
-    WHERE system = ? AND at >= ? AND path <> ? AND status <> 429 ORDER BY number"""
+    WHERE system = ? AND (at >= ? OR at > ?) AND path <> ? AND status <> 429 ORDER BY number"""
 
 
 class Meter:
@@ -35,12 +35,10 @@ class Meter:
 
     def _continued(self, budget: RateBudget, now: float) -> RateLimits:
         since = now // HOUR_S * HOUR_S
-        rows = self._db.execute(_ANSWERED, (self._system, min(since, now - SPIKE_S), TOKEN_PATH))
+        rows = self._db.execute(_ANSWERED, (self._system, since, now - SPIKE_S, TOKEN_PATH))
         answered = [at for (at,) in rows]
         recent = [at for at in answered if at > now - SPIKE_S]
-        first = recent[0] if recent else now
-        spent = sum(first // HOUR_S * HOUR_S <= at <= now - SPIKE_S for at in answered)
-        limits = RateLimits(budget, first, spent)
+        limits = RateLimits(budget, recent[0] if recent else now, len(answered) - len(recent))
         for at in recent:
             limits.take(at)
         return limits

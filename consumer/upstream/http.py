@@ -208,9 +208,7 @@ def error_words(body: object) -> tuple[str, ...]:
     if not isinstance(body, Mapping):
         return ()
     words = [*_from_errors(body.get("errors")), *_from_error(body.get("error"))]
-    words += [
-        body[key] for key in ("error_description", "message", "fields", "reason") if _is_said(body.get(key))
-    ]
+    words += [body[key] for key in _SAYING if _is_said(body.get(key))]
     return tuple(dict.fromkeys(words))
 
 

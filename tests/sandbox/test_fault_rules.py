@@ -232,6 +232,18 @@ def test_without_a_budget_smartbarrel_has_no_rate_limit(smartbarrel: httpx.Clien
     assert [name for name in answer.headers if "rate" in name.lower()] == []
 
 
+def test_an_hourly_budget_of_the_file_knows_the_whole_hour_and_no_more(
+    clients: tuple[httpx.Client, httpx.Client], path: Path, clock: Clock
+) -> None:
+    client, _ = clients
+    assert {client.get(PEOPLE).status_code for _ in range(2)} == {200}
+    clock.now += 1800
+    rewrite(path, "[budget]\nhourly = 3\n")
+    assert [client.get(PEOPLE).status_code for _ in range(2)] == [200, 429]
+    clock.now += 1800
+    assert client.get(PEOPLE).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("system", "statuses"),
     [("", (429, 429)), ("system = 'procore'", (429, 200)), ("system = 'smartbarrel'", (200, 429))],

@@ -68,6 +68,18 @@ def test_a_latency_delays_one_answer_only_and_changes_nothing_else(
     assert created(sandbox)
 
 
+def test_a_request_that_has_arrived_takes_effect_whatever_becomes_of_its_caller(
+    procore: httpx.Client, sandbox: RunningSandbox
+) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        procore.post(PEOPLE, json=NEW, headers=fault("latency=0.3"), timeout=0.1)
+    assert not created(sandbox)
+    deadline = time.monotonic() + 10
+    while not created(sandbox) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert created(sandbox)
+
+
 def test_an_injected_status_has_no_effect_and_keeps_the_contract(
     procore: httpx.Client, smartbarrel: httpx.Client, sandbox: RunningSandbox
 ) -> None:
@@ -77,6 +89,8 @@ def test_an_injected_status_has_no_effect_and_keeps_the_contract(
     assert busy.json() == {"message": "Service Unavailable"}
     broken = smartbarrel.get("/workers", headers=fault("status=502"))
     assert broken.json() == {"error": {"code": "internal_error", "message": "Bad Gateway"}}
+    unnamed = smartbarrel.get("/workers", headers=fault("status=599"))
+    assert unnamed.json() == {"error": {"code": "internal_error", "message": "Internal Server Error"}}
     assert [request.path for request in sandbox.state.requests()] == ["/oauth/token"]
 
 
@@ -166,6 +180,13 @@ def test_what_is_no_list_loses_nothing_by_a_short_page(
     procore: httpx.Client, smartbarrel: httpx.Client, sandbox: RunningSandbox
 ) -> None:
     assert procore.post(PEOPLE, json=NEW, headers=fault("empty-page")).json()["last_name"] == "Rao"
+    items = [{"project_id": 2790001, "date": "2026-03-02", "hours": hours} for hours in (1, 2)]
+    booked = procore.post(
+        "/rest/v1.0/companies/4281001/timesheets",
+        json={"timecard_entries": items},
+        headers=fault("partial-page"),
+    )
+    assert len(booked.json()) == 2
     worker = sandbox.state.workers()[0]
     assert smartbarrel.get(f"/workers/{worker['id']}", headers=fault("partial-page")).json() == worker
     refused = procore.get(f"{PEOPLE}?page=0", headers=fault("empty-page"), extensions=BREAKS_CONTRACT)
