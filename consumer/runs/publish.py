@@ -12,6 +12,7 @@ from consumer.model.results import RunMarker
 from consumer.model.topics import log_key, timesheet_key, user_key
 from consumer.sync.company import Company
 from consumer.topics import TopicNames
+from consumer.upstream.budget import be_patient
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ async def read_events(company: Company, kind: Kind, on_page: Callable[[int], Non
 
     With *Sync Classifications* on, all of Procore's become positions before, whether or not a user has them.
     """
+    be_patient()
     settings = company.settings
     if kind is Kind.USERS and settings.user_sync and settings.sync_classifications:
         await company.positions.sync_all()

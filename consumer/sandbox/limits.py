@@ -63,7 +63,7 @@ class RateLimits:
             self._recent.append(now)
         hourly_left = self._budget.hourly - self._spent
         spike_left = self._budget.spike - len(self._recent)
-        if spike_left <= hourly_left:
+        if spike_left < hourly_left:
             oldest = self._recent[0] if self._recent else now
             return Quota(self._budget.spike, max(0, spike_left), ceil(oldest + SPIKE_S), exceeded)
         return Quota(self._budget.hourly, max(0, hourly_left), int((self._hour + 1) * HOUR_S), exceeded)

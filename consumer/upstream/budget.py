@@ -25,11 +25,22 @@ LONGEST_WAIT_S = 15.0
 
 _turns = count(1)
 _turn: ContextVar[int | None] = ContextVar("turn", default=None)
+_patient: ContextVar[bool] = ContextVar("patient", default=False)
 
 
 def take_turn() -> None:
     """Note that the running task begins something now, all of whose calls go before those of later ones."""
     _turn.set(next(_turns))
+
+
+def be_patient() -> None:
+    """Let the running task wait for as long as it takes: it keeps nobody from their place."""
+    _patient.set(True)
+
+
+def is_patient() -> bool:
+    """Whether the running task waits for as long as it takes."""
+    return _patient.get()
 
 
 class TooLongError(Exception):
@@ -72,6 +83,7 @@ class _Waiter:
     turn: int
     number: int
     future: asyncio.Future[int] = field(compare=False)
+    is_patient: bool = field(compare=False, default=False)
 
 
 class Call:
@@ -130,7 +142,8 @@ class Budget:
         began = self.now()
         turn = _turn.get()
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        heappush(self._waiters, _Waiter(next(_turns) if turn is None else turn, next(self._numbers), future))
+        turn = next(_turns) if turn is None else turn
+        heappush(self._waiters, _Waiter(turn, next(self._numbers), future, is_patient()))
         self._wake_others()
         try:
             number = await future
@@ -177,7 +190,6 @@ class Budget:
                 continue
             if until - now > LONGEST_WAIT_S and until != inf:
                 self._send_away(until - now)
-                return
             if until != inf:
                 loop = asyncio.get_running_loop()
                 self._alarm = loop.call_later(max(0.0, until - now), self._wake_others)
@@ -185,7 +197,7 @@ class Budget:
 
     def _send_away(self, wait_s: float) -> None:
         for waiter in self._waiters:
-            if not waiter.future.done():
+            if not waiter.is_patient and not waiter.future.done():
                 waiter.future.set_exception(TooLongError(wait_s))
-        self._waiters.clear()
+        self._waiters = [waiter for waiter in self._waiters if waiter.is_patient]
         heapify(self._waiters)

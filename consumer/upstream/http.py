@@ -1,5 +1,6 @@
 """One HTTP call, and one table that says what its answer means."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from consumer.exceptions import (
     UpstreamError,
 )
 from consumer.upstream.allowance import Answer
-from consumer.upstream.budget import Budget, TooLongError
+from consumer.upstream.budget import Budget, TooLongError, is_patient
 from consumer.upstream.calls import CALLS
 from consumer.upstream.connections import Connections
 
@@ -117,14 +118,18 @@ async def send(
         content=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
         headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
     )
-    if budget is None:
-        response = await _sent(client, upstream, operation, request)
-    else:
-        response = await _in_turn(budget, client, upstream, operation, request)
-    failure = classify(upstream, operation, response, time.time())
-    if failure is not None:
-        raise failure
-    return response
+    while True:
+        if budget is None:
+            response = await _sent(client, upstream, operation, request)
+        else:
+            response = await _in_turn(budget, client, upstream, operation, request)
+        failure = classify(upstream, operation, response, time.time())
+        if failure is None:
+            return response
+        if not isinstance(failure, RateLimited) or not is_patient():
+            raise failure
+        # A refused call had no effect, and whoever reads page by page would have to begin anew.
+        await asyncio.sleep(failure.retry_after_s)
 
 
 async def _in_turn(

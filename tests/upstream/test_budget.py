@@ -13,7 +13,7 @@ from consumer.exceptions import RateLimited
 from consumer.sandbox.limits import RateBudget
 from consumer.upstream import procore
 from consumer.upstream.allowance import Answer
-from consumer.upstream.budget import Budget, TooLongError, take_turn
+from consumer.upstream.budget import Budget, TooLongError, be_patient, take_turn
 from consumer.upstream.budget_metrics import BudgetFamilies
 from tests.contracts import ContractChecker
 from tests.upstream.site import COMPANY, Site, company_data
@@ -249,3 +249,44 @@ def test_an_hour_that_is_spent_is_told_to_the_engine_with_the_time_to_come_back(
         assert 0 < limited_by.value.retry_after_s <= 3600
         assert statuses(site) == [200] * 3
         assert isinstance(site.wire.seen[-1], httpx.Request)
+
+
+def test_whoever_reads_page_by_page_waits_as_long_as_it_takes(budget: Budget, clock: Clock) -> None:
+    async def scene() -> list[bool]:
+        be_patient()
+        first = await budget.turn()
+        with budget.calling(first) as call:
+            call.answered(told(0, limit=600, in_s=1800))
+        second = asyncio.ensure_future(budget.turn())
+        await settle()
+        waits = not second.done()
+        clock.now += 1802
+        budget._wake_others()
+        await settle()
+        return [waits, second.done()]
+
+    assert asyncio.run(scene()) == [True, True]
+
+
+def test_a_page_that_is_refused_is_asked_for_again_when_it_is_time(site: Site) -> None:
+    """As when the budget is used up by others."""
+    site.run(site.tokens.get())
+    server = site.wire.servers["procore.test"]
+    refused: list[httpx.Request] = []
+
+    async def refuse_once(request: httpx.Request) -> httpx.Response:
+        if not refused:
+            refused.append(request)
+            return httpx.Response(429, headers={"Retry-After": "0"}, json={"message": "Too many requests"})
+        return await server.handle_async_request(request)
+
+    site.wire.servers["procore.test"] = httpx.MockTransport(refuse_once)
+
+    async def read() -> int:
+        be_patient()
+        return len(await site.procore.people())
+
+    assert site.run(read()) == 1
+    refused.clear()
+    with pytest.raises(RateLimited):
+        site.run(site.procore.people())
