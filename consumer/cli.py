@@ -8,7 +8,7 @@ import asyncio
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ import typer
 
 from consumer.config import load
 from consumer.display import outcome_words
+from consumer.engine.links import Links
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
 from consumer.model.events import Kind
 from consumer.model.registry import SchemaRegistryError
@@ -27,6 +28,7 @@ from consumer.runs.sync import only
 from consumer.service import Role
 from consumer.session import Session, open_place, open_session
 from consumer.sink.naming import LogKey, file_path
+from consumer.sync import company as sync_company
 from consumer.upstreams import closing_after
 
 
@@ -133,11 +135,7 @@ def plan_of_user(
     as_json: Json = False,
 ) -> None:
     """Show what a sync would do for one Procore user, and why."""
-    with open_place(load()) as place:
-        one = only(dict(place.upstreams.companies), company)
-        links = known_links(place.broker, place.topics.links, place.codec)
-        shown = asyncio.run(closing_after(plan_user(one, links, user_id), place.upstreams))
-    _say_plan(shown, as_json=as_json)
+    _say_plan(lambda one, links: plan_user(one, links, user_id), company, as_json=as_json)
 
 
 @plan_app.command("timesheet")
@@ -151,15 +149,17 @@ def plan_of_timesheet(
     as_json: Json = False,
 ) -> None:
     """Show what a sync would do for one SmartBarrel timesheet, and why."""
+    on = day and day.date()
+    _say_plan(lambda one, links: plan_timesheet(one, links, timesheet_id, on), company, as_json=as_json)
+
+
+def _say_plan(
+    plan: Callable[[sync_company.Company, Links], Awaitable[Shown]], company_id: int | None, *, as_json: bool
+) -> None:
     with open_place(load()) as place:
-        one = only(dict(place.upstreams.companies), company)
+        company = only(dict(place.upstreams.companies), company_id)
         links = known_links(place.broker, place.topics.links, place.codec)
-        wanted = plan_timesheet(one, links, timesheet_id, day and day.date())
-        shown = asyncio.run(closing_after(wanted, place.upstreams))
-    _say_plan(shown, as_json=as_json)
-
-
-def _say_plan(shown: Shown, *, as_json: bool) -> None:
+        shown = asyncio.run(closing_after(plan(company, links), place.upstreams))
     text = json.dumps(plan_document(shown), indent=2, default=str) if as_json else plan_text(shown)
     sys.stdout.write(f"{text}\n")
 

@@ -416,9 +416,7 @@ class Procore:
         params: Sequence[tuple[str, str]] = (),
         body: object = None,
     ) -> httpx.Response:
-        token = await self._tokens.get()
-        headers = {"Authorization": f"Bearer {token}", "Procore-Company-Id": str(self.company_id)}
-        try:
+        async def ask(token: str) -> httpx.Response:
             return await send(
                 self._client,
                 NAME,
@@ -427,26 +425,19 @@ class Procore:
                 path,
                 params=params,
                 body=body,
-                headers=headers,
+                headers={"Authorization": f"Bearer {token}", "Procore-Company-Id": str(self.company_id)},
                 budget=self._budget,
             )
+
+        token = await self._tokens.get()
+        try:
+            return await ask(token)
         except Misconfigured as error:
             if error.status != httpx.codes.UNAUTHORIZED:
                 raise
         # Tokens end early when credentials are renewed; a refused call had no effect, so it is made again.
         await self._tokens.refused(token)
-        headers["Authorization"] = f"Bearer {await self._tokens.get()}"
-        return await send(
-            self._client,
-            NAME,
-            operation,
-            method,
-            path,
-            params=params,
-            body=body,
-            headers=headers,
-            budget=self._budget,
-        )
+        return await ask(await self._tokens.get())
 
 
 def text(value: object) -> str | None:

@@ -56,7 +56,8 @@ def user_of(worker: Body) -> int:
 
 def _turn_on_classifications(place: Place) -> None:
     (company,) = json.loads(place.settings["CREWSYNC_COMPANIES"])
-    place.settings["CREWSYNC_COMPANIES"] = json.dumps([{**company, "sync_classifications": True}])
+    changed = {"sync_classifications": True, "project_time_entry": {"2790002": "start_stop"}}
+    place.settings["CREWSYNC_COMPANIES"] = json.dumps([{**company, **changed}])
 
 
 def _rename_a_contact(state: SandboxState) -> None:

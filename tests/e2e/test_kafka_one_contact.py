@@ -1,6 +1,5 @@
 """Two processes on Apache Kafka, and one worker whom Procore does not know."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -9,11 +8,9 @@ import pytest
 
 from consumer.sandbox.server import RunningSandbox
 from consumer.sandbox.server import start as start_sandbox
-from tests.e2e.program import Place
+from tests.e2e.program import Place, real_upstreams
 from tests.e2e.test_kafka_demo import RECOVERY_S
 from tests.upstream.site import (
-    ACCOUNT,
-    COMPANY,
     TOWER,
     company_data,
     position,
@@ -44,22 +41,8 @@ def sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
 @pytest.fixture
 def place(tmp_path: Path, url: str, sandbox: RunningSandbox) -> Iterator[Place]:
     """A folder to start programs in, that work with this sandbox."""
-    at = sandbox.address
-    company = {"company_id": COMPANY, "name": "Granite Ridge", "smartbarrel_company_id": ACCOUNT}
-    made = Place(
-        tmp_path,
-        {
-            "CREWSYNC_BROKER_URL": url,
-            "CREWSYNC_TOPIC_PREFIX": f"one-{uuid4().hex[:8]}.",
-            "CREWSYNC_PROCORE_URL": at.procore_url,
-            "CREWSYNC_PROCORE_LOGIN_URL": at.procore_login_url,
-            "CREWSYNC_PROCORE_CLIENT_ID": at.client_id,
-            "CREWSYNC_PROCORE_CLIENT_SECRET": at.client_secret,
-            "CREWSYNC_SMARTBARREL_URL": at.smartbarrel_url,
-            "CREWSYNC_SMARTBARREL_API_KEY": at.api_key,
-            "CREWSYNC_COMPANIES": json.dumps([company]),
-        },
-    )
+    topics = {"CREWSYNC_BROKER_URL": url, "CREWSYNC_TOPIC_PREFIX": f"one-{uuid4().hex[:8]}."}
+    made = Place(tmp_path, {**topics, **real_upstreams(sandbox.address)})
     yield made
     made.close()
 
