@@ -1,7 +1,7 @@
 """All that a handler needs of one company."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from consumer.exceptions import Misconfigured
 from consumer.model.settings import CompanySettings
@@ -31,6 +31,10 @@ class Company:
     roster: Roster
     entries: Entries
     projects: Projects
+    linking: set[str] = field(default_factory=set)
+    """Workers who are being linked at this moment."""
+    linked: dict[str, str] = field(default_factory=dict)
+    """Workers whom this process has linked, each with the external id of the user who has them."""
 
     def renew(self) -> None:
         """Read everything anew before it is used again."""

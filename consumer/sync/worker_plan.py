@@ -101,6 +101,31 @@ def plan_deactivation(link: Link, new: Link) -> WorkerPlan:
 
 async def carry_out(plan: WorkerPlan, company: Company) -> Handled:
     """Make the calls. What somebody else has changed since the plan was made is looked at again, once."""
+    if plan.worker is None or plan.fields is None or plan.rung is None:
+        return await _carried_out(plan, company)
+    return await _linked(plan, plan.worker, plan.rung, plan.fields.external_id, company)
+
+
+async def _linked(
+    plan: WorkerPlan, worker: Worker, rung: Rung, external_id: str, company: Company
+) -> Handled:
+    """Two users may match one worker who is free, at one moment. The first to come has them."""
+    if company.linked.get(worker.id, external_id) != external_id:
+        worker = await company.smartbarrel.worker(worker.id)
+        if worker.external_id not in {None, external_id}:
+            return in_use(rung, worker).handled
+    if worker.id in company.linking:
+        return in_use(rung, worker).handled
+    company.linking.add(worker.id)
+    try:
+        handled = await _carried_out(plan, company)
+    finally:
+        company.linking.discard(worker.id)
+    company.linked[worker.id] = external_id
+    return handled
+
+
+async def _carried_out(plan: WorkerPlan, company: Company) -> Handled:
     try:
         return await _put(plan, company)
     except NotFound:

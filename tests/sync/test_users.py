@@ -15,6 +15,7 @@ from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import Outcome
 from consumer.model.settings import CompanySettings
 from consumer.sync.mapping import revision_of, user_fingerprint
+from consumer.sync.worker_plan import WorkerPlan, carry_out
 from tests.sync.conftest import Office
 from tests.sync.people import ASKED_AT, MARIA, another_user, maria
 from tests.upstream.site import COMPANY, Json, worker, worker_id
@@ -424,3 +425,36 @@ def test_smartbarrels_refusal_comes_up_in_its_own_words(office: Office) -> None:
     with pytest.raises(Rejected) as caught:
         office.sync(MARIA)
     assert caught.value.words == ("Email is not valid",)
+
+
+def test_two_users_who_match_one_free_worker_at_once_do_not_both_get_them(
+    open_office: Callable[..., Office],
+) -> None:
+    """One by the payroll ID, the other by the phone number: whoever comes first has the worker."""
+    theirs = worker(7, "M.", "Delgado", payroll_id="20301", phone_number="+15125550102")
+    office = open_office(workers=[theirs])
+    other = another_user(2, employee_id=None, mobile_phone="(512) 555-0102")
+
+    async def both() -> list[Handled]:
+        return list(await asyncio.gather(office.handle(MARIA), office.handle(other)))
+
+    first, second = office.site.run(both())
+    assert {first.outcome, second.outcome} == {Outcome.UPDATED, Outcome.SKIPPED}
+    refused = first if first.outcome is Outcome.SKIPPED else second
+    assert refused.reasons[0].code in {"phone_in_use", "payroll_id_in_use"}
+    targets = [link.target_id for one in (first, second) for link in one.links if link.target_id]
+    assert targets == [worker_id(7)]
+
+
+def test_a_plan_that_somebody_else_has_overtaken_takes_no_worker_from_them(
+    open_office: Callable[..., Office],
+) -> None:
+    theirs = worker(7, "M.", "Delgado", payroll_id="20301", phone_number="+15125550102")
+    office = open_office(workers=[theirs])
+    other = another_user(2, employee_id=None, mobile_phone="(512) 555-0102")
+    plan = office.site.run(office.users.plan(other))
+    assert isinstance(plan, WorkerPlan)
+    assert office.sync(MARIA).outcome is Outcome.UPDATED
+    handled = office.site.run(carry_out(plan, office.company))
+    assert [reason.code for reason in handled.reasons] == ["phone_in_use"]
+    assert [one["external_id"] for one in office.site.state.workers()] == ["procore:8800101"]
