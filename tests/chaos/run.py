@@ -108,7 +108,8 @@ class Run:
 
     def _effects(self) -> Effects:
         state = SandboxState(self.folder / "sandbox.db")
-        return Effects(state.workers(), state.people(), state.timecard_entries())
+        contacts = [one for one in state.people() if one["user_id"] is None]
+        return Effects(state.workers(), contacts, state.timecard_entries())
 
     def judge(self, broker: Broker) -> None:
         """Read everything, and compare."""

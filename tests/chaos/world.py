@@ -37,8 +37,11 @@ class Expected:
 def data() -> DemoData:
     """Both systems before anything was synced: the demo's projects, and nobody."""
     demo = load_demo()
+    users = demo.procore["users"][:1]
+    people = [one for one in demo.procore["people"] if one["user_id"] == users[0]["id"]]
     return DemoData(
-        procore={**demo.procore, "users": [], "people": []},
+        # One person: a directory without anybody is taken for one without access.
+        procore={**demo.procore, "users": users, "people": people},
         smartbarrel={**demo.smartbarrel, "workers": [], "timesheets": []},
     )
 
