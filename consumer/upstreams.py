@@ -14,6 +14,7 @@ from consumer.upstream import procore, smartbarrel
 from consumer.upstream.budget import Budget
 from consumer.upstream.budget_metrics import BUDGETS
 from consumer.upstream.http import http_client
+from consumer.upstream.procore_tokens import ProcoreCredentials, TokenSource
 
 
 T = TypeVar("T")
@@ -66,15 +67,15 @@ def connect_upstreams(
     api = http_client(where.procore, transport)
     login = http_client(where.procore_login, transport)
     barrel = http_client(where.smartbarrel, transport)
-    tokens: dict[tuple[str, str], procore.TokenSource] = {}
+    tokens: dict[tuple[str, str], TokenSource] = {}
     made: dict[int, Company] = {}
     for one in companies:
-        credentials = procore.ProcoreCredentials(
+        credentials = ProcoreCredentials(
             _secret(one.procore_client_id, config.procore_client_id),
             _secret(one.procore_client_secret, config.procore_client_secret),
         )
         source = tokens.setdefault(
-            (credentials.client_id, credentials.client_secret), procore.TokenSource(login, credentials)
+            (credentials.client_id, credentials.client_secret), TokenSource(login, credentials)
         )
         account = smartbarrel.SmartBarrelAccount(
             one.smartbarrel_company_id, _secret(one.smartbarrel_api_key, config.smartbarrel_api_key)

@@ -9,7 +9,8 @@ import structlog
 
 from consumer.exceptions import Rejected
 from consumer.sync.readthrough import ReadThrough
-from consumer.upstream.procore import Classification, Procore
+from consumer.upstream.procore import Procore
+from consumer.upstream.procore_answers import Classification
 
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from consumer.sync.mapping import origin_id
 from consumer.sync.readthrough import ReadThrough
-from consumer.upstream.procore import Person, Procore
+from consumer.upstream.procore import Procore
+from consumer.upstream.procore_answers import Person
 
 
 _FRESH_S = 60.0

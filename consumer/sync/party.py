@@ -14,7 +14,7 @@ from consumer.sync.company import Company
 from consumer.sync.directory import Ambiguous
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.mapping import one_line, origin_id, procore_id
-from consumer.upstream.procore import Person
+from consumer.upstream.procore_answers import Person
 
 
 @dataclass(frozen=True, slots=True)

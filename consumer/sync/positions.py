@@ -11,7 +11,7 @@ from consumer.sync.classifications import Classifications, folded
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.mapping import external_id, procore_id
 from consumer.sync.readthrough import ReadThrough
-from consumer.upstream.procore import Classification
+from consumer.upstream.procore_answers import Classification
 from consumer.upstream.smartbarrel import ACTIVE, Position, SmartBarrel
 
 

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from consumer.sync.readthrough import ReadThrough
-from consumer.upstream.procore import Procore, Project
+from consumer.upstream.procore import Procore
+from consumer.upstream.procore_answers import Project
 
 
 _KEEP_S = 600.0

@@ -31,7 +31,7 @@ from consumer.sync.party import Party, carry_out_party, find_party, is_taken
 from consumer.sync.plan import Step
 from consumer.sync.revisions import is_doubted
 from consumer.sync.zones import zone_of
-from consumer.upstream.procore import Timecard
+from consumer.upstream.procore_answers import Timecard
 
 
 log = structlog.get_logger(__name__)

@@ -14,8 +14,10 @@ _CALL_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 NO_ANSWER = "none"
 CODE_CLASSES = ("2xx", "3xx", "4xx", "5xx", NO_ANSWER)
 
+PROCORE, SMARTBARREL = "procore", "smartbarrel"
+
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
-    "procore": {
+    PROCORE: {
         "createAccessToken": "POST",
         "listCompanyUsers": "GET",
         "listInactiveCompanyUsers": "GET",
@@ -39,7 +41,7 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "listCostCodes": "GET",
         "listProjectLocations": "GET",
     },
-    "smartbarrel": {
+    SMARTBARREL: {
         "listWorkers": "GET",
         "getWorker": "GET",
         "createWorker": "POST",

@@ -16,12 +16,13 @@ import httpx
 from consumer.exceptions import Misconfigured, NotFound
 from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
 from consumer.upstream.budget import Budget
+from consumer.upstream.calls import SMARTBARREL
 from consumer.upstream.http import json_of, send
 from consumer.upstream.paging import Listing, Page
 
 
 T = TypeVar("T")
-NAME = "smartbarrel"
+NAME = SMARTBARREL
 PER_PAGE = 200
 ACTIVE = "active"
 INACTIVE = "inactive"

@@ -10,7 +10,7 @@ import pytest
 
 from consumer.exceptions import Transient
 from consumer.sync.directory import Directory
-from consumer.upstream.procore import Person
+from consumer.upstream.procore_answers import Person
 from tests.upstream.site import Mishap, Site, person, user, worker_id
 
 

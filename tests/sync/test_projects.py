@@ -1,7 +1,7 @@
 """Procore's projects are found by id, and read again for one that is missing."""
 
 from consumer.sync.projects import Projects
-from consumer.upstream.procore import Project
+from consumer.upstream.procore_answers import Project
 from tests.upstream.site import TOWER, YARD, Site
 
 

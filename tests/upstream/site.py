@@ -24,6 +24,7 @@ from consumer.sandbox.store import JournalEntry, SandboxState
 from consumer.sandbox.tables import PEOPLE
 from consumer.upstream import procore, smartbarrel
 from consumer.upstream.http import http_client
+from consumer.upstream.procore_tokens import ProcoreCredentials, TokenSource
 from tests.contracts import ContractChecker
 
 
@@ -124,9 +125,9 @@ class Site:
             self.barrel, smartbarrel.SmartBarrelAccount(ACCOUNT, API_KEY), COMPANY
         )
 
-    def new_tokens(self, secret: str = SECRET) -> procore.TokenSource:
+    def new_tokens(self, secret: str = SECRET) -> TokenSource:
         """A token source that has none yet."""
-        return procore.TokenSource(self.login, procore.ProcoreCredentials(CLIENT_ID, secret))
+        return TokenSource(self.login, ProcoreCredentials(CLIENT_ID, secret))
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run it to its end; no test waits longer than 30 seconds."""

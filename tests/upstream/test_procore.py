@@ -21,7 +21,8 @@ from consumer.exceptions import (
 )
 from consumer.model.events import UserEvent
 from consumer.sandbox.limits import RateBudget
-from consumer.upstream.procore import Procore, Project, person, project, text, user_event
+from consumer.upstream.procore import Procore
+from consumer.upstream.procore_answers import Project, person, project, text, user_event
 from tests.upstream.site import (
     COMPANY,
     CONCRETE_1,
@@ -110,7 +111,7 @@ def test_a_call_that_is_refused_with_a_new_token_too_is_a_matter_of_configuratio
 
 def test_a_token_is_renewed_before_its_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("consumer.upstream.procore.time.monotonic", lambda: now)
+    monkeypatch.setattr("consumer.upstream.procore_tokens.time.monotonic", lambda: now)
     first = site.run(site.tokens.get())
     now += 5400 - 61
     assert site.run(site.tokens.get()) == first

@@ -14,14 +14,8 @@ from consumer.exceptions import Misconfigured, NotFound, Rejected, Transient
 from consumer.model.events import UserEvent
 from consumer.sandbox.faults import ERROR_BODIES
 from consumer.upstream.http import classify
-from consumer.upstream.procore import (
-    Person,
-    Procore,
-    cost_code,
-    person,
-    timecard,
-    user_event,
-)
+from consumer.upstream.procore import Procore
+from consumer.upstream.procore_answers import Person, cost_code, person, timecard, user_event
 from tests.upstream.site import Site
 
 
