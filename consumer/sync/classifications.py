@@ -8,7 +8,8 @@ from enum import StrEnum
 import structlog
 
 from consumer.exceptions import Rejected
-from consumer.sync.readthrough import ReadThrough
+from consumer.sync.mapping import one_line
+from consumer.sync.readthrough import FRESH_S, ReadThrough
 from consumer.upstream.procore import Procore
 from consumer.upstream.procore_answers import Classification
 
@@ -16,8 +17,6 @@ from consumer.upstream.procore_answers import Classification
 log = structlog.get_logger(__name__)
 
 _KEEP_S = 600.0
-_FRESH_S = 60.0
-"""What is missing may be new; lists are read again for it, but not more often than this."""
 
 
 class OnProject(StrEnum):
@@ -48,28 +47,33 @@ class ClassificationMissingError(Exception):
 
 def folded(name: str) -> str:
     """A name as it is compared: without regard to case and to runs of white space."""
-    return " ".join(name.split()).casefold()
+    return one_line(name).casefold()
 
 
-def by_name(classifications: Iterable[Classification]) -> Mapping[str, Classification]:
-    """Names may repeat in Procore: the oldest of each, so that everybody takes the same."""
-    return {folded(one.name): one for one in sorted(classifications, key=lambda one: one.id, reverse=True)}
+@dataclass(frozen=True, slots=True)
+class _Index:
+    by_id: Mapping[int, Classification]
+    by_name: Mapping[str, Classification]
+
+    @classmethod
+    def of(cls, classifications: Iterable[Classification]) -> "_Index":
+        # Names may repeat in Procore: the oldest of each, so that everybody takes the same.
+        newest_first = sorted(classifications, key=lambda one: one.id, reverse=True)
+        return cls({one.id: one for one in newest_first}, {folded(one.name): one for one in newest_first})
 
 
 class Classifications:
     """The work classifications of one company, and of its projects."""
 
     def __init__(self, procore: Procore) -> None:
-        async def of_company(_: None) -> Mapping[int, Classification]:
-            return {one.id: one for one in await procore.classifications()}
+        async def of_company(_: None) -> _Index:
+            return _Index.of(await procore.classifications())
 
         async def of_project(project_id: int) -> Mapping[int, Classification]:
             return {one.id: one for one in await procore.project_classifications(project_id)}
 
         self._procore = procore
-        self._of_company: ReadThrough[None, Mapping[int, Classification]] = ReadThrough(
-            of_company, keep_s=_KEEP_S
-        )
+        self._of_company: ReadThrough[None, _Index] = ReadThrough(of_company, keep_s=_KEEP_S)
         self._of_project: ReadThrough[int, Mapping[int, Classification]] = ReadThrough(
             of_project, keep_s=_KEEP_S
         )
@@ -77,17 +81,15 @@ class Classifications:
 
     async def all(self) -> Mapping[int, Classification]:
         """The company's classifications by id, read within the last minute."""
-        return await self._of_company.get(None, younger_than_s=_FRESH_S)
+        return (await self._of_company.get(None, younger_than_s=FRESH_S)).by_id
 
     async def get(self, classification_id: int) -> Classification | None:
         """The classification with this id."""
-        found = (await self._of_company.get(None)).get(classification_id)
-        return found or (await self.all()).get(classification_id)
+        return await self._of_company.find(None, lambda index: index.by_id.get(classification_id))
 
     async def named(self, name: str) -> Classification | None:
         """The classification with this name, without regard to case."""
-        found = by_name((await self._of_company.get(None)).values()).get(folded(name))
-        return found or by_name((await self.all()).values()).get(folded(name))
+        return await self._of_company.find(None, lambda index: index.by_name.get(folded(name)))
 
     async def plan(self, name: str, known_id: int | None, project_id: int) -> ClassificationPlan:
         """What has to be done for a position; ``known_id`` is the classification that it is linked to."""
@@ -123,9 +125,7 @@ class Classifications:
         self._of_project.renew()
 
     async def _on_project(self, classification_id: int, project_id: int) -> OnProject:
-        found = (await self._of_project.get(project_id)).get(classification_id)
-        if found is None:
-            found = (await self._of_project.get(project_id, younger_than_s=_FRESH_S)).get(classification_id)
+        found = await self._of_project.find(project_id, lambda known: known.get(classification_id))
         if found is None:
             return OnProject.ABSENT
         return OnProject.ACTIVE if project_id in found.project_ids else OnProject.INACTIVE

@@ -13,8 +13,6 @@ from consumer.upstream.procore import Procore
 
 K = TypeVar("K")
 _KEEP_S = 600.0
-_FRESH_S = 60.0
-"""A code that is missing may be new; the project's codes are read again for it, not more often than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +74,4 @@ class ProjectCodes:
 
 
 async def _look_up(kept: ReadThrough[K, dict[str, int]], key: K, name: str) -> int | None:
-    found = (await kept.get(key)).get(name)
-    return found if found is not None else (await kept.get(key, younger_than_s=_FRESH_S)).get(name)
+    return await kept.find(key, lambda ids: ids.get(name))

@@ -15,10 +15,6 @@ from consumer.upstream.procore import Procore
 from consumer.upstream.procore_answers import Person
 
 
-_FRESH_S = 60.0
-"""Somebody who is missing may be new; the directory is read again for them, but not more often than this."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Index:
     by_id: dict[int, Person] = field(default_factory=dict)
@@ -110,19 +106,15 @@ class Directory:
 
     async def of_user(self, user_id: int) -> Person | None:
         """The person that a user is."""
-        person = (await self._people.get(None)).by_user.get(user_id)
-        return person or (await self._people.get(None, younger_than_s=_FRESH_S)).by_user.get(user_id)
+        return await self._people.find(None, lambda index: index.by_user.get(user_id))
 
     async def of_worker(self, worker_id: str, payroll_id: str | None) -> Person | None:
         """The person whom an earlier sync made of the worker, else the one with their employee ID.
 
         Raises Ambiguous.
         """
-        person = _of_worker(await self._people.get(None), worker_id, payroll_id)
-        # A contact is made of a worker who is not there, so the look must not be an old one.
-        return person or _of_worker(
-            await self._people.get(None, younger_than_s=_FRESH_S), worker_id, payroll_id
-        )
+        # A contact is made of a worker who is not there, so that must not rest on an old look.
+        return await self._people.find(None, lambda index: _of_worker(index, worker_id, payroll_id))
 
     async def user_with(self, worker_id: str, employee_id: str) -> Person | None:
         """The user with this employee ID, as the directory was read last. Raises Ambiguous."""

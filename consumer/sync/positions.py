@@ -10,7 +10,7 @@ from consumer.exceptions import Duplicate, NotFound, Rejected
 from consumer.sync.classifications import Classifications, folded
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.mapping import external_id, procore_id
-from consumer.sync.readthrough import ReadThrough
+from consumer.sync.readthrough import FRESH_S, ReadThrough
 from consumer.upstream.procore_answers import Classification
 from consumer.upstream.smartbarrel import ACTIVE, Position, SmartBarrel
 
@@ -18,7 +18,6 @@ from consumer.upstream.smartbarrel import ACTIVE, Position, SmartBarrel
 log = structlog.get_logger(__name__)
 
 _KEEP_S = 600.0
-_FRESH_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Positions:
         if classification is None:
             return None
         plan = await self._planned(classification, None)
-        return plan if plan.position is not None else await self._planned(classification, _FRESH_S)
+        return plan if plan.position is not None else await self._planned(classification, FRESH_S)
 
     async def carry_out(self, plan: PositionPlan) -> Position:
         """Make or change the position, unless it is as it should be by now."""

@@ -9,8 +9,6 @@ from consumer.upstream.procore_answers import Project
 
 
 _KEEP_S = 600.0
-_FRESH_S = 60.0
-"""A project that is missing may be new; the list is read again for it, but not more often than this."""
 
 
 class Projects:
@@ -24,8 +22,7 @@ class Projects:
 
     async def get(self, project_id: int) -> Project | None:
         """The project; None if there is none, or the account cannot see it."""
-        project = (await self._by_id.get(None)).get(project_id)
-        return project or (await self._by_id.get(None, younger_than_s=_FRESH_S)).get(project_id)
+        return await self._by_id.find(None, lambda projects: projects.get(project_id))
 
     def renew(self) -> None:
         """Read the projects anew before they are used again."""

@@ -10,6 +10,9 @@ from typing import Generic, Self, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+R = TypeVar("R")
+FRESH_S = 60.0
+"""What is missing may be new: it is looked for once more in a value that is no older than this."""
 _MOST = 1000
 
 
@@ -91,6 +94,11 @@ class ReadThrough(Generic[K, V]):
             turn.callers -= 1
             if not turn.callers:
                 self._end(key, turn)
+
+    async def find(self, key: K, look: Callable[[V], R | None]) -> R | None:
+        """What ``look`` sees in the value; if that is None, what it sees in a fresh one."""
+        found = look(await self.get(key))
+        return found if found is not None else look(await self.get(key, younger_than_s=FRESH_S))
 
     def kept(self, key: K) -> V | None:
         """What is kept, however old; nothing is read for it."""
