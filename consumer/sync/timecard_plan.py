@@ -306,11 +306,13 @@ async def _put(plan: ShiftPlan, company: Company, classification_id: int | None)
     if entry is None:
         entry, is_new = await _made(plan, company)
         outcome = Outcome.CREATED if is_new else outcome
-    if not agrees(entry, plan.project_id, fields) or _differs(entry, classification_id):
+    is_as_sent = agrees(entry, plan.project_id, fields)
+    is_to_be_classified = classification_id is not None and entry.classification_id != classification_id
+    if not is_as_sent or is_to_be_classified:
         if entry.approval_status in LOCKED:
             return locked(entry, plan.event)
         outcome = Outcome.UPDATED if outcome is Outcome.UNCHANGED else outcome
-    if not agrees(entry, plan.project_id, fields):
+    if not is_as_sent:
         try:
             await company.procore.update_timecard(entry.id, plan.project_id, fields)
         except Rejected:
@@ -319,7 +321,7 @@ async def _put(plan: ShiftPlan, company: Company, classification_id: int | None)
                 # Approved between our look and our call.
                 return locked(now, plan.event)
             raise
-    if classification_id is not None and _differs(entry, classification_id):
+    if classification_id is not None and is_to_be_classified:
         await company.procore.classify_timecard(entry.id, classification_id)
     # What could not be synced whole has no fingerprint, so that the next event is compared again.
     digest = plan.link.fingerprint if plan.is_whole else ""
@@ -339,10 +341,6 @@ async def _made(plan: ShiftPlan, company: Company) -> tuple[Timecard, bool]:
         if entry is None:
             raise
         return entry, False
-
-
-def _differs(entry: Timecard, classification_id: int | None) -> bool:
-    return classification_id is not None and entry.classification_id != classification_id
 
 
 def _left_over(

@@ -7,14 +7,13 @@ have made some of their calls are finished before others begin: a budget spent o
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
-from typing import Protocol
 
 from consumer.upstream.allowance import Allowance, Answer
 from consumer.upstream.budget_metrics import BudgetMetrics
@@ -51,11 +50,8 @@ class TooLongError(Exception):
         self.wait_s = wait_s
 
 
-class Clock(Protocol):
-    """Unix seconds of a local clock that does not jump."""
-
-    def __call__(self) -> float:
-        """The time now."""
+Clock = Callable[[], float]
+"""Gives Unix seconds of a local clock that does not jump."""
 
 
 def steady_clock() -> Clock:
@@ -96,22 +92,19 @@ class Call:
 
     def answered(self, answer: Answer) -> None:
         """An answer came."""
-        self._end()
+        self.is_over = True
         self._budget.allowance.answered(self._number, answer, self._budget.now())
-        self._budget.metrics.told(self._budget.state())
+        self._budget.metrics.told(self._budget.allowance.lowest)
 
     def unanswered(self) -> None:
         """No answer came."""
-        self._end()
+        self.is_over = True
         self._budget.allowance.unanswered(self._number, self._budget.now())
 
     def withdrawn(self) -> None:
         """It was not made after all."""
-        self._end()
-        self._budget.allowance.withdrawn(self._number)
-
-    def _end(self) -> None:
         self.is_over = True
+        self._budget.allowance.withdrawn(self._number)
 
 
 class Budget:
@@ -126,14 +119,6 @@ class Budget:
         self._waiters: list[_Waiter] = []
         self._numbers = count()
         self._alarm: asyncio.TimerHandle | None = None
-
-    @contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Whatever happens inside, others may have become able to go."""
-        try:
-            yield
-        finally:
-            self._wake_others()
 
     async def turn(self) -> Call:
         """Wait until one more call may be made. Raises TooLongError."""
@@ -160,12 +145,12 @@ class Budget:
     @contextmanager
     def calling(self, call: Call) -> Iterator[Call]:
         """While the call is made. Whatever ends it, it is over then, and others may go."""
-        with self._going_on():
-            try:
-                yield call
-            finally:
-                if not call.is_over:
-                    call.unanswered()
+        try:
+            yield call
+        finally:
+            if not call.is_over:
+                call.unanswered()
+            self._wake_others()
 
     def state(self) -> BudgetState:
         """What is known of it."""

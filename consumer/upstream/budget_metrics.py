@@ -1,23 +1,12 @@
 """What is told of request budgets: how much is left, and how long calls have waited."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from consumer.metric_families import REGISTRY
-
-
-class State(Protocol):
-    """What is known of a budget; see ``consumer.upstream.budget``."""
-
-    @property
-    def limit(self) -> int | None:
-        """How many calls a window has."""
-
-    @property
-    def remaining(self) -> int | None:
-        """How many of them are left."""
+from consumer.upstream.quota import Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +17,11 @@ class BudgetMetrics:
     remaining: Gauge
     wait_seconds: Counter
 
-    def told(self, state: State) -> None:
-        """An answer came."""
-        if state.limit is not None and state.remaining is not None:
-            self.limit.set(state.limit)
-            self.remaining.set(state.remaining)
+    def told(self, quota: Quota | None) -> None:
+        """An answer came; the quota is the one that leaves least, if any is told."""
+        if quota is not None:
+            self.limit.set(quota.limit)
+            self.remaining.set(quota.remaining)
 
     def waited(self, seconds: float) -> None:
         """A call has waited so long."""
