@@ -57,6 +57,18 @@ class _Reading:
     quota: Quota
 
 
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """When a limit was told first, and whether its reset was ever too far for the short window."""
+
+    first_at: float
+    is_far: bool
+
+    def is_settled(self, now: float) -> bool:
+        """Whether no call made before it was told is in a short window any more."""
+        return now > self.first_at + _NEAR_S
+
+
 @dataclass(slots=True)
 class Allowance:
     """The calls of one process to one upstream for one company.
@@ -76,7 +88,7 @@ class Allowance:
     _recent: Recent = field(default_factory=lambda: Recent(SHORT_S))
     _share: Share = field(default_factory=Share)
     _clock: ServerClock = field(default_factory=ServerClock)
-    _limits: dict[int, float] = field(default_factory=dict)
+    _limits: dict[int, _Limit] = field(default_factory=dict)
     _far_at: float = -inf
     _start: float = 1.0
     _closed_until: float = -inf
@@ -152,7 +164,10 @@ class Allowance:
 
     def _is_short(self, quota: Quota, now: float) -> bool:
         """Whether the limit is known to be the short one: seen for longer than that, and never far."""
-        return now > max(self._limits.get(quota.limit, inf), self._far_at) + _NEAR_S
+        known = self._limits.get(quota.limit)
+        if known is None or known.is_far:
+            return False
+        return known.is_settled(now) and now > self._far_at + _NEAR_S
 
     # ------------------------------------------------------------ calls begin and end
 
@@ -192,7 +207,8 @@ class Allowance:
             self._recent.add(Made(sent, now))
             self._read(_Reading(sent, now, quota))
             self._start += 1.0
-        if refused and quota is not None:
+        if refused and quota is not None and self._limits[quota.limit].is_settled(now):
+            # Of a limit that has only just sunk, this process's own calls may be the reason.
             self._share.saw_refusal(now)
         if refused or overloaded:
             self._close(answer.retry_after_s, quota, now)
@@ -223,19 +239,17 @@ class Allowance:
 
     def _learn(self, reading: _Reading) -> None:
         quota = reading.quota
-        first = self._limits.pop(quota.limit, reading.received)
-        is_near = self._clock.local(quota.reset) <= reading.received + _NEAR_S
-        self._limits[quota.limit] = first if is_near else inf
-        if not is_near or first == inf:
-            self._far_at = reading.received
+        before = self._limits.pop(quota.limit, _Limit(reading.received, is_far=False))
+        is_far = before.is_far or self._clock.local(quota.reset) > reading.received + _NEAR_S
+        self._limits[quota.limit] = _Limit(before.first_at, is_far)
         if len(self._limits) > _MOST_LIMITS:
             del self._limits[next(iter(self._limits))]
-        used = quota.limit - quota.remaining
-        if is_near and first != inf:
-            own = self._recent.since(reading.sent - SHORT_S) + len(self._flying)
-            self._share.saw_window(used, own, reading.received)
-        else:
+        if is_far:
+            self._far_at = reading.received
             self._share.saw_count(quota, len(self._flying), reading.received)
+        else:
+            own = self._recent.since(reading.sent - SHORT_S) + len(self._flying)
+            self._share.saw_window(quota.limit - quota.remaining, own, reading.received)
 
     def _close(self, retry_after_s: float | None, quota: Quota | None, now: float) -> None:
         """Let no call go for as long as is asked, and a little longer by chance."""
@@ -246,4 +260,8 @@ class Allowance:
             until = now + retry_after_s
         elif quota is not None and self._clock.local(quota.reset) > now:
             until = self._clock.local(quota.reset)
+            if until <= now + _NEAR_S and not quota.remaining:
+                # A limit that has sunk is used up for longer than until the first of its calls is out of it.
+                out = self._recent.first_out(quota.limit)
+                until = until if out == inf else max(until, out)
         self._closed_until = max(self._closed_until, until + self.rng.uniform(0.0, _JITTER_S))

@@ -14,6 +14,7 @@ from tests.upstream.rate_server import Caller, Server, Window, play
 
 START = 1_772_452_800.0
 HOUR = 3600.0
+LATENCY_S = 0.3
 
 
 def spike(limit: int = 25) -> Window:
@@ -63,7 +64,8 @@ def test_one_process_uses_the_whole_budget_while_work_waits_and_is_never_refused
     assert accepted(server) >= 0.97 * allowed
 
 
-def test_limits_that_change_while_it_runs_are_followed() -> None:
+@pytest.mark.parametrize("seed", range(7, 13))
+def test_limits_that_change_while_it_runs_are_followed(seed: int) -> None:
     short, long = spike(), Window(600, HOUR, rolls=False, phase=START)
     server = Server([short, long])
 
@@ -72,12 +74,13 @@ def test_limits_that_change_while_it_runs_are_followed() -> None:
 
     # The hour's limit is raised out of the way first, so that the spikes decide.
     changes = [(5.0, become(long, 100_000)), (300.0, become(short, 40)), (600.0, become(short, 15))]
-    play(server, callers(1, 7), START, 900.0, random.Random(7), events=changes)
+    play(server, callers(1, seed), START, 900.0, random.Random(seed), events=changes)
     allowed = 25 * 30 + 40 * 30 + 15 * 30
-    assert accepted(server) >= 0.96 * allowed
-    # A limit that sinks below what is used already refuses what was allowed a moment before.
+    assert accepted(server) >= 0.97 * allowed
+    # A limit that sinks below what is used already is known by its first refusal, with what was under way.
     refused = [moment - START for moment, status in server.statuses if status == 429]
-    assert all(600.0 <= moment < 612.0 for moment in refused)
+    assert 600.0 <= min(refused) < 612.0
+    assert max(refused) - min(refused) <= LATENCY_S
 
 
 def test_a_server_without_dates_whose_clock_is_right_is_used_as_well() -> None:
