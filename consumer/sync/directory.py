@@ -121,6 +121,10 @@ class Directory:
         person = _with_employee_id(await self._people.get(None), worker_id, employee_id)
         return person if person is not None and person.user_id is not None else None
 
+    async def with_id(self, person_id: int) -> Person | None:
+        """The person with this id, as the directory was read last."""
+        return (await self._people.get(None)).by_id.get(person_id)
+
     async def contact_of(self, worker_id: str) -> Person | None:
         """The contact that an earlier sync made of the worker, whoever they are now."""
         return (await self._people.get(None)).by_origin.get(origin_id(worker_id))

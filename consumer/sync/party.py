@@ -50,11 +50,12 @@ async def find_party(
         return await _of_user(user_id, worker, company)
     digest = fingerprint(worker.first_name, worker.last_name, worker.payroll_id)
     link = links.get(LinkKey(event.company_id, LinkKind.CONTACT, worker.id))
+    trusted = link if trust_link and link is not None and link.fingerprint == digest else None
     try:
         person = await _user_with(event, company, links)
-        if trust_link and link is not None and link.fingerprint == digest and person is None:
-            why = f"The worker is linked to the contact with person id {link.target_id}."
-            return Party(int(link.target_id), why, is_trusted=True)
+        if person is None and trusted is not None and await _is_still(trusted, event, company, links):
+            why = f"The worker is linked to the contact with person id {trusted.target_id}."
+            return Party(int(trusted.target_id), why, is_trusted=True)
         if person is None:
             person = await company.directory.of_worker(worker.id, worker.payroll_id)
     except Ambiguous as found:
@@ -140,6 +141,19 @@ async def _user_with(event: TimesheetEvent, company: Company, links: Links) -> P
         return None
     person = await company.directory.user_with(worker.id, worker.payroll_id)
     return None if person is None or _is_another_worker(event, person, links) else person
+
+
+async def _is_still(link: Link, event: TimesheetEvent, company: Company, links: Links) -> bool:
+    """Whether the linked person may be the worker yet, as the directory was read last.
+
+    Somebody may have corrected an employee ID in Procore alone. Who is not in the directory is taken for the
+    same: if they are gone, Procore says so when hours are booked on them.
+    """
+    worker = event.worker
+    person = await company.directory.with_id(int(link.target_id))
+    if person is None or person.origin_id == origin_id(worker.id):
+        return True
+    return person.employee_id == worker.payroll_id and not _is_another_worker(event, person, links)
 
 
 def _is_another_worker(event: TimesheetEvent, person: Person, links: Links) -> bool:

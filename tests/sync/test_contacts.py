@@ -74,6 +74,21 @@ def test_a_contact_made_by_hand_is_used_as_it_is(open_office: OpenOffice) -> Non
     assert len(office.site.writes("PATCH")) == 0
 
 
+@pytest.mark.parametrize("employee_id", ["778", None])
+def test_hours_go_to_a_contact_of_the_workers_own_once_the_employee_id_was_another_persons(
+    open_office: OpenOffice, employee_id: str | None
+) -> None:
+    by_hand = theirs(origin_id=None, employee_id="777", first_name="Paul")
+    office = open_office(people=[by_hand])
+    office.sync(shift(worker=priya(payroll_id="777")))
+    office.site.state.edit_person(by_hand["id"], employee_id=employee_id)
+    office.restart()
+    office.sync(shift(number=2, worker=priya(payroll_id="777")))
+    own = next(one for one in contacts(office) if one["id"] != by_hand["id"])
+    assert {name: own[name] for name in NAMES} == PRIYA | {"employee_id": "777"}
+    assert [entry["party_id"] for entry in entries(office)] == [by_hand["id"], own["id"]]
+
+
 def test_a_user_is_never_changed(open_office: OpenOffice) -> None:
     office = open_office()
     office.sync(shift(worker=priya(payroll_id="20301")))

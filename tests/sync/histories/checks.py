@@ -95,9 +95,9 @@ def _check_timesheet(step: Step, sheet: TimesheetEvent, settings: CompanySetting
 
 def _parties(step: Step, sheet: TimesheetEvent) -> set[int | Place]:
     """On whom the shift may be booked: Procore's people may have been read at any moment since the start."""
-    now = [body for body in step.before.people.values() if body["user_id"] is None]
+    ours = [body for body in step.before.people.values() if body["origin_id"]]
     return {
-        party_of(sheet.worker, [*(one for one in then if one["user_id"] is not None), *now], step.linked)
+        party_of(sheet.worker, [*(one for one in then if not one["origin_id"]), *ours], step.linked)
         for then in step.directories
     }
 

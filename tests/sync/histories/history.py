@@ -155,6 +155,11 @@ class History:
             self.site.state.edit_user(user_id, **changes)
         self._directory_changed()
 
+    def edit_contact(self, person_id: int, employee_id: str | None) -> None:
+        """Somebody corrects the employee ID of a contact in Procore."""
+        self.site.state.edit_person(person_id, employee_id=employee_id)
+        self._directory_changed()
+
     def edit_timesheet(self, timesheet_id: str, changes: Json) -> None:
         """Somebody edits a timesheet in SmartBarrel, which gets the next revision."""
         self.site.state.edit_timesheet(timesheet_id, **changes)

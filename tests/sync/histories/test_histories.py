@@ -18,7 +18,14 @@ from tests.contracts import ContractChecker
 from tests.sync.conftest import Office
 from tests.sync.histories.checks import check, check_always, check_timesheet, check_users
 from tests.sync.histories.history import History, Step, person_of
-from tests.sync.histories.worlds import MOST_USERS, companies, timesheet_fields, user_fields, user_with
+from tests.sync.histories.worlds import (
+    EMPLOYEE_IDS,
+    MOST_USERS,
+    companies,
+    timesheet_fields,
+    user_fields,
+    user_with,
+)
 from tests.upstream.site import COMPANY, Json, Mishap, Site, company_data, user
 
 
@@ -57,6 +64,7 @@ def _do(what: str, *given: st.SearchStrategy[Any]) -> st.SearchStrategy[Do]:
 _STEPS = st.one_of(
     _do("edit_user", _any, user_fields(), st.booleans()),
     _do("add_user", user_fields()),
+    _do("edit_contact", _any, st.sampled_from([*EMPLOYEE_IDS, None])),
     _do("edit_timesheet", _any, timesheet_fields(), st.booleans()),
     _do("read", st.booleans()),
     _do("publish", _any),
@@ -87,6 +95,14 @@ def add_user(history: History, fields: Json) -> None:
     count = len(history.site.state.users()) - 1
     if count < MOST_USERS:
         history.add_user(user_with(count, fields))
+
+
+def edit_contact(history: History, which: int, employee_id: str | None) -> None:
+    found = [
+        one["id"] for one in history.site.state.people() if one["user_id"] is None and not one["origin_id"]
+    ]
+    if found:
+        history.edit_contact(found[which % len(found)], employee_id)
 
 
 def edit_timesheet(history: History, which: int, changes: Json, is_read: bool) -> None:
@@ -142,7 +158,7 @@ def turn(history: History, setting: str) -> None:
 _DO: dict[str, Callable[..., None]] = {
     step.__name__: step
     for step in (
-        *(edit_user, add_user, edit_timesheet, read, publish),
+        *(edit_user, add_user, edit_contact, edit_timesheet, read, publish),
         *(handle, handle_all, commit, crash, renew, turn),
     )
 }
