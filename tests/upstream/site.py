@@ -129,9 +129,9 @@ class Site:
         """A token source that has none yet."""
         return TokenSource(self.login, ProcoreCredentials(CLIENT_ID, secret))
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end; no test waits longer than 30 seconds."""
-        return self._runner.run(asyncio.wait_for(coroutine, 30))
+    def run(self, coroutine: Coroutine[Any, Any, T], seconds: float = 30) -> T:
+        """Run it to its end, for so many seconds at most."""
+        return self._runner.run(asyncio.wait_for(coroutine, seconds))
 
     def lose_answer(self, method: str, path_part: str, **options: Any) -> Mishap:
         """The next such request has its effect, but its answer does not come back in time."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from consumer.model.events import Kind, TimesheetEvent, UserEvent
 from consumer.model.results import SYNCED
 from consumer.model.settings import CompanySettings
-from tests.contracts import ContractChecker
+from tests.contracts import Unchecked
 from tests.sync.conftest import Office
 from tests.sync.histories.checks import check, check_always, check_timesheet, check_users
 from tests.sync.histories.history import History, Step, person_of
@@ -35,13 +35,6 @@ EXAMPLES = int(os.environ.get("CREWSYNC_HISTORIES", "80"))
 
 SERVICE = user(99, "Service", "Account", is_employee=False, mobile_phone=None, employee_id=None)
 """The account that crewsync uses: a directory without it is taken for one without access."""
-
-
-class Unchecked(ContractChecker):
-    """Other tests hold the same calls against the contracts, which takes nine tenths of their time."""
-
-    def check(self, request: httpx.Request, response: httpx.Response | None) -> None:
-        """Take everything for right."""
 
 
 @dataclass(frozen=True, slots=True)
