@@ -22,6 +22,7 @@ LAYERS = [
     {"runs", "sink", "sandbox", "upstreams"},
     {"service", "display", "health", "health_server", "plan_text"},
     {"session"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]

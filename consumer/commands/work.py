@@ -1,0 +1,124 @@
+"""What does the main job: ``run``, ``demo`` and ``sync``."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from consumer.commands.options import Company, Json
+from consumer.config import load
+from consumer.display import outcome_words
+from consumer.exceptions import ConfigurationError, CrewsyncError
+from consumer.model.events import Kind
+from consumer.runs.progress import RunState
+from consumer.service import Role
+from consumer.session import Session, open_session
+from consumer.sink.naming import LogKey, file_path
+
+
+_SAY_EVERY_S = 1.0
+
+
+def run(
+    role: Annotated[
+        list[Role] | None,
+        typer.Option("--role", help="Only this role; may be given several times. Default: all."),
+    ] = None,
+) -> None:
+    """Sync whatever arrives, until Ctrl-C.
+
+    Without real upstreams in the settings, the sandbox is started with its demo data, which is synced once.
+    """
+    with open_session(load(), role or list(Role), serves=True) as session:
+        if session.config.uses_sandbox and not role:
+            states = session.syncs(None).finish_or_start(again=False)
+            session.display.stop_bars()
+            if states:
+                _say_logs(session, states)
+        session.display.forget_arrived()
+        if session.goes_on():
+            session.display.say("Waiting for events. Ctrl-C drains and stops.")
+        while session.goes_on():
+            session.stop.wait(_SAY_EVERY_S)
+            session.display.say_arrived()
+        if session.stop.is_set():
+            session.display.say("Draining ...")
+
+
+def demo(as_json: Json = False) -> None:
+    """Sync the sandbox's demo data once, print both logs and exit."""
+    with open_session(load(), list(Role), quiet=as_json) as session:
+        if not session.config.uses_sandbox:
+            raise ConfigurationError(
+                "demo works on the sandbox only, but real upstreams are configured; use: sync"
+            )
+        states = session.syncs(None).finish_or_start(again=True)
+        if states is None:
+            raise _ended_early(session)
+        paths = [_log_path(session, state) for state in states]
+    # The sink has written its last file by now.
+    if as_json:
+        _print_json(states, paths)
+        return
+    for path in paths:
+        sys.stdout.write(f"\n{path.read_text(encoding='utf-8')}")
+    sys.stdout.write("\nThe logs are in:\n" + "".join(f"  {path}\n" for path in paths))
+
+
+def sync(
+    kind: Annotated[Kind, typer.Argument(help="What to sync.")],
+    company: Company = None,
+    as_json: Json = False,
+) -> None:
+    """Read a company's users or timesheets, publish them as a run, and wait until each has its result.
+
+    On Kafka, processes of `crewsync run` do the work; on the embedded broker, which has room for one
+    process, this one does.
+    """
+    config = load()
+    roles = list(Role) if config.broker_url.startswith("embedded:") else []
+    with open_session(config, roles, quiet=as_json) as session:
+        syncs = session.syncs(company)
+        run_id = syncs.start(kind)
+        state = None if run_id is None else syncs.wait(run_id)
+        if state is None:
+            raise _ended_early(session)
+        path = _log_path(session, state)
+    if as_json:
+        _print_json([state], [path])
+    else:
+        where = f"The log is {path}" if path.exists() else "The log is where the sink runs"
+        sys.stdout.write(f"{kind}: {outcome_words(state.outcomes)}\n{where}\n")
+
+
+def _ended_early(session: Session) -> BaseException:
+    return session.service.error or CrewsyncError(
+        "stopped before every result was there; run it again to go on"
+    )
+
+
+def _log_path(session: Session, state: RunState) -> Path:
+    return session.config.log_dir / file_path(LogKey.of(state.marker), state.marker)
+
+
+def _say_logs(session: Session, states: Sequence[RunState]) -> None:
+    for state in states:
+        session.display.say(f"{state.marker.kind}: {outcome_words(state.outcomes)}")
+        session.display.say(f"  log: {_log_path(session, state)}")
+
+
+def _print_json(states: Sequence[RunState], paths: Sequence[Path]) -> None:
+    document = [
+        {
+            "kind": state.marker.kind,
+            "run": state.marker.run_id,
+            "expected": state.marker.expected,
+            "outcomes": state.outcomes,
+            "log": str(path),
+        }
+        for state, path in zip(states, paths, strict=True)
+    ]
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
