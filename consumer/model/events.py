@@ -51,6 +51,7 @@ class UserEvent:
     work_classification_id: int | None = None
     work_classification_name: str | None = None
     run_id: str | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,12 @@ class TimesheetEvent:
     deleted: bool
     updated_at: datetime
     run_id: str | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SyncCommand:
-    """The wish to sync a company's users or timesheets."""
+    """The wish to sync a company's users or timesheets; ``project_id`` is SmartBarrel's."""
 
     company_id: int
     kind: Kind
@@ -110,6 +112,8 @@ class SyncCommand:
     run_id: str
     reason: str | None = None
     project_id: str | None = None
+    first_day: date | None = None
+    last_day: date | None = None
 
 
 Event = UserEvent | TimesheetEvent

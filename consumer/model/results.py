@@ -53,9 +53,23 @@ class Result:
     handled_at: datetime
 
 
+class Phase(StrEnum):
+    """How far a run is with its events; what is published still has to get its results."""
+
+    READING = "reading"
+    PUBLISHED = "published"
+    FAILED = "failed"
+    """It cannot go on. What was published until then gets its results all the same."""
+    JOINED = "joined"
+    """Another run, which was under way already, stands for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunMarker:
-    """The start of a run: how many results will complete it, and who asked for it."""
+    """How far a run is, and who asked for it. The last one that was written holds.
+
+    ``expected`` results complete it; while it is ``reading``, so many events are published so far.
+    """
 
     company_id: int
     kind: Kind
@@ -64,3 +78,6 @@ class RunMarker:
     requested_by: str
     started_at: datetime
     expected: int
+    phase: Phase = Phase.PUBLISHED
+    joined: str | None = None
+    reason: str | None = None
