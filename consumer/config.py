@@ -57,6 +57,8 @@ class CompanyConfig(BaseModel):
     procore_client_secret: SecretStr | None = None
     smartbarrel_api_key: SecretStr | None = None
     user_sync: bool = True
+    autosync_users: bool = False
+    auto_sync_time_card: bool = False
     sync_classifications: bool = False
     deactivate_workers: bool = False
     only_approved_shift: bool = True
@@ -76,6 +78,8 @@ class CompanyConfig(BaseModel):
         return CompanySettings(
             company_id=self.company_id,
             user_sync=self.user_sync,
+            autosync_users=self.autosync_users,
+            auto_sync_time_card=self.auto_sync_time_card,
             sync_classifications=self.sync_classifications,
             deactivate_workers=self.deactivate_workers,
             only_approved_shift=self.only_approved_shift,

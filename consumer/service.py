@@ -19,6 +19,7 @@ from consumer.engine.config import EngineConfig
 from consumer.engine.dispatcher import Limits
 from consumer.engine.links import Links
 from consumer.engine.loop import Engine
+from consumer.engine.outage import ride_out
 from consumer.engine.outbox import Topics
 from consumer.engine.redrive import RedriveConfig, Redriver
 from consumer.engine.retry import RetryPolicy
@@ -28,6 +29,7 @@ from consumer.model.codec import Codec
 from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.results import Result
 from consumer.sink.sink import Sink, SinkState
+from consumer.sync.settings import Settings, follow_settings
 from consumer.sync.timesheets import TimesheetHandler
 from consumer.sync.users import UserHandler
 from consumer.topics import TopicNames
@@ -40,6 +42,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _JOIN_S = 60.0
+_OUTAGE_S = 300.0
+_SETTINGS = "settings"
+"""The name of the loop that follows the companies' settings."""
 _BEAT_EVERY_S = 1.0
 _REDRIVE_AFTER_S = 30.0
 _LAST_LOOK_S = 0.2
@@ -76,6 +81,7 @@ class Place:
     codec: Codec
     topics: TopicNames
     upstreams: Upstreams
+    settings: Settings
     log_dir: Path
     instance_id: str | None = None
     tuning: Tuning = field(default_factory=Tuning)
@@ -131,17 +137,24 @@ class Service:
         self._closed = False
         self._engines: dict[Role, Engine] = {}
         self._sink: Sink | None = None
-        self._beats = {name: Heartbeat(name) for role in roles for name in _loops(role)}
+        loops = [_SETTINGS, *(name for role in roles for name in _loops(role))]
+        self._beats = {name: Heartbeat(name) for name in loops}
         self._flows = [role for role in roles if role is not Role.SINK]
         self.handlers = HandlerLoop()
         self.error: BaseException | None = None
+        self._settings_known = threading.Event()
+        self._settings = threading.Thread(
+            target=self._guarded, args=(_SETTINGS, self._follow_settings), name=_SETTINGS, daemon=True
+        )
         self._threads = [
             threading.Thread(target=self._guard, args=(role,), name=str(role), daemon=True) for role in roles
         ]
 
     def start(self) -> None:
-        """Start every role."""
+        """Start every role, once the companies' settings are known."""
         collect_rarely()
+        self._settings.start()
+        self._settings_known.wait()
         for thread in self._threads:
             thread.start()
 
@@ -193,6 +206,16 @@ class Service:
         finally:
             self._beats[name].end()
             self._stop.set()
+            self._settings_known.set()
+
+    def _follow_settings(self, stop: threading.Event) -> None:
+        place, beat = self._place, self._beats[_SETTINGS].beat
+
+        def work(stop: threading.Event) -> None:
+            topic, known = place.topics.company_settings, self._settings_known
+            follow_settings(place.broker, topic, place.settings, stop=stop, caught_up=known, on_turn=beat)
+
+        ride_out(work, stop, _OUTAGE_S, beat)
 
     def _run(self, role: Role) -> None:
         place = self._place

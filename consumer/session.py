@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from getpass import getuser
 from types import FrameType
@@ -16,6 +16,7 @@ from consumer.broker.connect import connect
 from consumer.broker.port import Broker
 from consumer.config import CompanyConfig, Config
 from consumer.display import Display
+from consumer.exceptions import TopicMissing
 from consumer.health import Health, health_app
 from consumer.health_server import listen, serving, url_of
 from consumer.logs import configure
@@ -27,6 +28,7 @@ from consumer.runs.sync import Syncs, Watch, only
 from consumer.sandbox.demo import load_demo
 from consumer.sandbox.server import start as start_sandbox
 from consumer.service import Place, Role, Service, Tuning
+from consumer.sync.settings import Settings, read_settings
 from consumer.topics import TopicNames
 from consumer.upstreams import Addresses, addresses, connect_upstreams
 from consumer.watchdog import Watchdog
@@ -105,7 +107,10 @@ def open_place(config: Config) -> Iterator[Place]:
     configure(config.log_level)
     with ExitStack() as stack:
         display = stack.enter_context(Display(Console(stderr=True)))
-        yield _place(config, _broker(config, stack, display), stack, display)
+        place = _place(config, _broker(config, stack, display), stack, display)
+        with suppress(TopicMissing):
+            read_settings(place.broker, place.topics.company_settings, place.settings)
+        yield place
 
 
 def _broker(config: Config, stack: ExitStack, display: Display) -> Broker:
@@ -116,11 +121,13 @@ def _broker(config: Config, stack: ExitStack, display: Display) -> Broker:
 def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -> Place:
     codec = _codec(config, stack)
     where, companies = _upstreams(config, stack, display)
+    settings = Settings(codec, (company.settings for company in companies))
     return Place(
         broker,
         codec,
         TopicNames(config.topic_prefix),
-        connect_upstreams(where, companies, config),
+        connect_upstreams(where, companies, config, settings),
+        settings,
         config.log_dir,
         config.instance_id,
         Tuning(config.in_flight, config.in_flight_per_company, config.hold_s, config.drain_s),

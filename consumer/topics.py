@@ -9,6 +9,7 @@ from consumer.model import topics
 _DAY_MS = 86_400_000
 _EVENT_PARTITIONS = 8
 _LOG_PARTITIONS = 4
+_COMMAND_PARTITIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,16 @@ class TopicNames:
         return self.prefix + topics.SYNC_LOG
 
     @property
+    def sync_commands(self) -> str:
+        """Wishes to sync a company."""
+        return self.prefix + topics.SYNC_COMMANDS
+
+    @property
+    def company_settings(self) -> str:
+        """What each company has chosen."""
+        return self.prefix + topics.COMPANY_SETTINGS
+
+    @property
     def links(self) -> str:
         """What corresponds across the systems."""
         return self.prefix + topics.LINKS
@@ -48,9 +59,9 @@ class TopicNames:
             # Each event gets a result, so none may vanish before it was read, as far as a day allows.
             TopicSpec(self.user_events, _EVENT_PARTITIONS, compacted=True, compaction_lag_ms=_DAY_MS),
             TopicSpec(self.timesheet_events, _EVENT_PARTITIONS, retention_ms=90 * _DAY_MS),
-            TopicSpec(self.prefix + topics.SYNC_COMMANDS, 1, retention_ms=7 * _DAY_MS),
+            TopicSpec(self.sync_commands, _COMMAND_PARTITIONS, retention_ms=7 * _DAY_MS),
             TopicSpec(self.sync_log, _LOG_PARTITIONS, retention_ms=400 * _DAY_MS),
             TopicSpec(self.links, _LOG_PARTITIONS, compacted=True),
-            TopicSpec(self.prefix + topics.COMPANY_SETTINGS, 1, compacted=True),
+            TopicSpec(self.company_settings, 1, compacted=True),
             TopicSpec(self.dead_letters, _EVENT_PARTITIONS, retention_ms=30 * _DAY_MS),
         )

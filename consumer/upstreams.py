@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from consumer.config import CompanyConfig, Config
 from consumer.exceptions import ConfigurationError
 from consumer.sync.company import Companies, Company, company
+from consumer.sync.settings import Settings
 from consumer.upstream import procore, smartbarrel
 from consumer.upstream.budget import Budget
 from consumer.upstream.budget_metrics import BUDGETS
@@ -61,6 +63,7 @@ def connect_upstreams(
     where: Addresses,
     companies: Sequence[CompanyConfig],
     config: Config,
+    settings: Settings,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Upstreams:
     """Make the clients: one connection pool per server, one token per pair of Procore credentials."""
@@ -81,7 +84,7 @@ def connect_upstreams(
             one.smartbarrel_company_id, _secret(one.smartbarrel_api_key, config.smartbarrel_api_key)
         )
         made[one.company_id] = company(
-            one.settings,
+            partial(settings.of, one.company_id),
             one.name,
             procore.Procore(api, source, one.company_id, _budget(procore.NAME, one)),
             smartbarrel.SmartBarrel(barrel, account, one.company_id, _budget(smartbarrel.NAME, one)),

@@ -16,6 +16,9 @@ NOT_AN_EMPLOYEE = Reason("not_an_employee", 'Not marked "Is Employee Of" the com
 USER_INACTIVE = Reason("user_inactive", "Deactivated in Procore")
 USER_SYNC_OFF = Reason("user_sync_off", "User sync is turned off for this company")
 
+# What waits for the next sync.
+AUTOSYNC_OFF = Reason("autosync_off", "Autosync is off for this company; the next sync takes it over")
+
 # People: warnings about those who were synced.
 WORKER_INACTIVE = Reason(
     "worker_inactive", "The worker is inactive in SmartBarrel and cannot clock in; reactivate them there"

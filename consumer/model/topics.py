@@ -31,6 +31,11 @@ def log_key(company_id: int | None, run_id: str | None) -> bytes:
     return f"{company_id or ''}:{run_id or ''}".encode()
 
 
+def company_key(company_id: int) -> bytes:
+    """Key on ``sync-commands`` and ``company-settings``: the company."""
+    return str(company_id).encode()
+
+
 def link_key(key: LinkKey) -> bytes:
     """Key on ``links``."""
     return str(key).encode()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from time import monotonic
 
@@ -23,6 +23,10 @@ _WHY: Mapping[Outcome, str] = {
     Outcome.UNCHANGED: "The same was synced before, and nothing has changed since.",
     Outcome.STALE: "A newer revision was seen before.",
 }
+
+
+_A_SYNC = "plan"
+"""Stands for the run whose event it would be: a sync is never held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,12 @@ def known_links(broker: Broker, topic: str, codec: Codec) -> Links:
 
 async def plan_user(company: Company, links: Links, user_id: int) -> Shown:
     """What would be done for a Procore user as they are now. Raises CrewsyncError."""
-    handler = UserHandler({company.settings.company_id: company}, links)
+    handler = UserHandler({company.company_id: company}, links)
     try:
         event = await company.procore.user(user_id)
     except NotFound:
         raise CrewsyncError(f"Procore knows no user {user_id}, or hides them from this account") from None
+    event = replace(event, run_id=_A_SYNC)
     return _shown(handler.subject(event), await handler.plan(event))
 
 
@@ -64,11 +69,12 @@ async def plan_timesheet(company: Company, links: Links, timesheet_id: str, day:
 
     Raises CrewsyncError.
     """
-    handler = TimesheetHandler({company.settings.company_id: company}, links)
+    handler = TimesheetHandler({company.company_id: company}, links)
     event = await _timesheet(company, timesheet_id, day)
     if event is None:
         when = "" if day is None else f" on {day.isoformat()}"
         raise CrewsyncError(f"SmartBarrel has no timesheet {timesheet_id}{when}")
+    event = replace(event, run_id=_A_SYNC)
     return _shown(handler.subject(event), await handler.plan(event))
 
 

@@ -50,7 +50,7 @@ class Syncs:
             events = self.call(read_events(self.company, kind, on_page))
         except _StoppedError:
             return None
-        marker = marker_of(self.company.settings.company_id, kind, events, self.requested_by)
+        marker = marker_of(self.company.company_id, kind, events, self.requested_by)
         self.publisher.publish(marker, events)
         return marker.run_id
 
@@ -67,7 +67,7 @@ class Syncs:
 
     def latest(self, kind: Kind) -> RunState | None:
         """The newest run of the kind."""
-        return self.progress.latest(self.company.settings.company_id, kind)
+        return self.progress.latest(self.company.company_id, kind)
 
     def finish_or_start(self, *, again: bool) -> list[RunState] | None:
         """Bring users, then timesheets to a complete run each, going on where an earlier process stopped.

@@ -1,6 +1,6 @@
 """All that a handler needs of one company."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from consumer.exceptions import Misconfigured
@@ -18,10 +18,10 @@ from consumer.upstream.smartbarrel import SmartBarrel
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A company with its settings, its two upstreams, and what was read from Procore."""
+    """A company with what it has chosen, its two upstreams, and what was read from Procore."""
 
     name: str
-    settings: CompanySettings
+    choices: Callable[[], CompanySettings]
     procore: Procore
     smartbarrel: SmartBarrel
     directory: Directory
@@ -35,6 +35,16 @@ class Company:
     """Workers who are being linked at this moment."""
     linked: dict[str, str] = field(default_factory=dict)
     """Workers whom this process has linked, each with the external id of the user who has them."""
+
+    @property
+    def settings(self) -> CompanySettings:
+        """What the company has chosen, as of now."""
+        return self.choices()
+
+    @property
+    def company_id(self) -> int:
+        """Procore's id of it."""
+        return self.procore.company_id
 
     def renew(self) -> None:
         """Read everything anew before it is used again."""
@@ -59,18 +69,20 @@ def set_up(companies: Companies, company_id: int) -> Company:
     return found
 
 
-def company(settings: CompanySettings, name: str, procore: Procore, smartbarrel: SmartBarrel) -> Company:
+def company(
+    choices: Callable[[], CompanySettings], name: str, procore: Procore, smartbarrel: SmartBarrel
+) -> Company:
     """A company with nothing read yet."""
     classifications = Classifications(procore)
     return Company(
         name,
-        settings,
+        choices,
         procore,
         smartbarrel,
         Directory(procore),
         ProjectCodes(procore),
         classifications,
-        Positions(smartbarrel, classifications, settings.company_id),
+        Positions(smartbarrel, classifications, procore.company_id),
         Roster(smartbarrel),
         Entries(procore),
         Projects(procore),

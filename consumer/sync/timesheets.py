@@ -39,12 +39,14 @@ class TimesheetHandler:
         link = self._links.get(key)
         if link is not None and event.revision < link.revision:
             return Handled(Outcome.STALE, detail=shift_detail(event))
+        if event.run_id is None and not company.settings.auto_sync_time_card:
+            return Handled(Outcome.HELD, (reasons.AUTOSYNC_OFF,), detail=shift_detail(event))
         due = shift_not_due(event, company.settings)
         if due is not None:
             skipped = Handled(Outcome.SKIPPED, due.reasons, detail=shift_detail(event))
             return with_revision_noted(skipped, key, link, event.revision)
         entry = made(link)
-        if entry is not None and entry.fingerprint == self._fingerprint(event, company):
+        if not event.force and entry is not None and entry.fingerprint == self._fingerprint(event, company):
             again = replace(entry, revision=event.revision)
             return Handled(Outcome.UNCHANGED, detail=shift_detail(event), links=(again,))
         return None

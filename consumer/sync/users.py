@@ -8,7 +8,7 @@ from consumer.model import reasons
 from consumer.model.events import Kind, UserEvent
 from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import Outcome
-from consumer.sync.company import Companies, set_up
+from consumer.sync.company import Companies, Company, set_up
 from consumer.sync.mapping import (
     NotDue,
     is_to_be_deactivated,
@@ -41,13 +41,17 @@ class UserHandler:
         company = self._companies.get(event.company_id)
         if company is None:
             return Handled(Outcome.PARKED, (reasons.COMPANY_UNKNOWN,))
-        key = _key(event)
-        link = self._links.get(key)
-        revision = revision_of(event.asked_at)
-        if link is not None and revision < link.revision:
+        link = self._links.get(_key(event))
+        if link is not None and revision_of(event.asked_at) < link.revision:
             return Handled(Outcome.STALE)
-        linked = made(link)
-        if linked is not None and linked.fingerprint == user_fingerprint(event, company.settings):
+        if event.run_id is None and not company.settings.autosync_users:
+            return Handled(Outcome.HELD, (reasons.AUTOSYNC_OFF,))
+        return self._decided(event, company, link)
+
+    def _decided(self, event: UserEvent, company: Company, link: Link | None) -> Handled | None:
+        linked, revision = made(link), revision_of(event.asked_at)
+        is_same = linked is not None and linked.fingerprint == user_fingerprint(event, company.settings)
+        if linked is not None and is_same and not event.force:
             again = replace(linked, revision=revision)
             # Whoever is deactivated lacks nothing that would matter.
             warnings = user_warnings(event) if event.is_active else ()
@@ -57,7 +61,7 @@ class UserHandler:
             return None
         if isinstance(fields, NotDue):
             skipped = Handled(Outcome.SKIPPED, fields.reasons)
-            return with_revision_noted(skipped, key, link, revision)
+            return with_revision_noted(skipped, _key(event), link, revision)
         return None
 
     async def plan(self, event: UserEvent) -> WorkerPlan | Handled:

@@ -40,7 +40,9 @@ class Office:
         """As after a crash: nothing in memory but, unless they were not committed, the links."""
         if lose_links:
             self.links = Links(Codec())
-        self.company = company(self.settings, "Granite Ridge", self.site.procore, self.site.smartbarrel)
+        self.company = company(
+            lambda: self.settings, "Granite Ridge", self.site.procore, self.site.smartbarrel
+        )
         companies = {COMPANY: self.company}
         self.users = UserHandler(companies, self.links)
         self.timesheets = TimesheetHandler(companies, self.links)

@@ -10,6 +10,8 @@ from tests.upstream.site import COMPANY, TOWER, timesheet_id, worker_id
 
 
 ASKED_AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
+RUN = "5f0c2a11"
+"""Events of a run are never held."""
 CONTRACTOR = Named("9b7d2e54-6b0f-4c86-a0b1-7f3c2d1e0a45", "Lakeside Electric")
 MARIA = UserEvent(
     company_id=COMPANY,
@@ -21,6 +23,7 @@ MARIA = UserEvent(
     mobile_phone="(512) 555-0101",
     employee_id="20301",
     is_employee=True,
+    run_id=RUN,
 )
 SHIFT = TimesheetEvent(
     company_id=COMPANY,
@@ -40,6 +43,7 @@ SHIFT = TimesheetEvent(
     status=ShiftStatus.APPROVED,
     deleted=False,
     updated_at=datetime(2026, 2, 24, 23, tzinfo=UTC),
+    run_id=RUN,
 )
 
 

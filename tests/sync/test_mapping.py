@@ -147,6 +147,7 @@ IRRELEVANT_OF_USER: dict[str, Any] = {
     "user_id": 1,
     "asked_at": ASKED_AT + timedelta(days=1),
     "run_id": "run-2",
+    "force": True,
     "work_classification_id": 57801,
     "work_classification_name": "Carpenter",
 }
@@ -215,6 +216,7 @@ IRRELEVANT_OF_SHIFT: dict[str, Any] = {
     "company_id": 99,
     "timesheet_id": "another",
     "revision": 7,
+    "force": True,
     "project": Named("another", "Another"),
     "time_in": SHIFT.time_in + timedelta(hours=1),
     "time_out": None,

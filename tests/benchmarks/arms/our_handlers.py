@@ -87,5 +87,5 @@ class BenchHandler:
 def _companies() -> Mapping[int, Company]:
     """The one company. Nothing has changed, so neither of its upstreams is ever called."""
     nobody = cast("Any", None)
-    settings = CompanySettings(COMPANY)
-    return {COMPANY: company(settings, "Granite Ridge Builders", nobody, nobody)}
+    settings = CompanySettings(COMPANY, autosync_users=True, auto_sync_time_card=True)
+    return {COMPANY: company(lambda: settings, "Granite Ridge Builders", nobody, nobody)}

@@ -34,7 +34,7 @@ from tests.sync.histories.oracle import (
     user_of,
     worker_of,
 )
-from tests.sync.people import ASKED_AT
+from tests.sync.people import ASKED_AT, RUN
 from tests.upstream.site import Json, Mishap
 
 
@@ -184,7 +184,7 @@ class History:
 
         self._readings += 1
         asked_at = ASKED_AT + timedelta(seconds=self._readings)
-        found = [replace(user, asked_at=asked_at) for user in self.site.run(users())]
+        found = [replace(user, asked_at=asked_at, run_id=RUN) for user in self.site.run(users())]
         self.read += found
         return found
 
@@ -192,7 +192,8 @@ class History:
         """Ask SmartBarrel for all timesheets of workers who exist."""
 
         async def timesheets() -> list[TimesheetEvent]:
-            return [sheet async for page in self.site.smartbarrel.timesheets() for sheet in page]
+            pages = self.site.smartbarrel.timesheets()
+            return [replace(sheet, run_id=RUN) async for page in pages for sheet in page]
 
         found = self.site.run(timesheets())
         self.read += found
