@@ -25,7 +25,15 @@ NAMES = TopicNames()
 HOLD_S = 10
 """So long is a company held before its records are parked: short, so that it happens often."""
 COMPANY = json.dumps(
-    [{"company_id": world.COMPANY, "name": "Granite Ridge", "smartbarrel_company_id": "granite-ridge"}]
+    [
+        {
+            "company_id": world.COMPANY,
+            "name": "Granite Ridge",
+            "smartbarrel_company_id": "granite-ridge",
+            "autosync_users": True,
+            "auto_sync_time_card": True,
+        }
+    ]
 )
 
 
