@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from consumer.model.events import Kind
-from consumer.model.results import Outcome, Result
+from consumer.model.results import Outcome, Phase, Result
 from consumer.runs.progress import RunState
 
 
 _EVERY_S = 2.0
+_PATIENCE_S = 10.0
 
 
 class Display:
@@ -27,6 +28,7 @@ class Display:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, tuple[float, int]] = {}
+        self._waiting: dict[Kind, float] = {}
         self._arrived: dict[Kind, Counter[Outcome]] = {}
         self._lock = threading.Lock()
 
@@ -76,20 +78,32 @@ class Display:
         """Print a line, above the bars if there are any."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def reading(self, kind: Kind, count: int) -> None:
-        """So many users or timesheets were read from their upstream."""
+    def waiting(self, kind: Kind) -> None:
+        """Nobody has taken up a command yet."""
+        since = self._waiting.setdefault(kind, time.monotonic())
+        if time.monotonic() - since > _PATIENCE_S:
+            self._waiting[kind] = float("inf")
+            self.say(f"{kind}: nobody has taken up the sync yet; is a process with the role runner at work?")
+
+    def counting(self, state: RunState) -> None:
+        """How far a run is."""
+        if state.marker.phase is Phase.READING:
+            self._reading(state.marker.kind, state.marker.expected)
+        else:
+            self._syncing(state)
+
+    def _reading(self, kind: Kind, count: int) -> None:
         name = f"reading {kind}"
         if self._bars is None:
             self._say_sometimes(name, f"{name}: {count}", count, last=False)
             return
         self._bars.update(self._task(name, None), completed=count, note="")
 
-    def counting(self, state: RunState) -> None:
-        """A run has so many results."""
+    def _syncing(self, state: RunState) -> None:
         name = f"syncing {state.marker.kind}"
         if self._bars is None:
             text = f"{name}: {state.done} of {state.marker.expected} ({outcome_words(state.outcomes)})"
-            self._say_sometimes(state.marker.run_id, text, state.done, last=state.is_complete)
+            self._say_sometimes(state.marker.run_id, text, state.done, last=state.is_over)
             return
         self._end_reading(state.marker.kind)
         task = self._task(state.marker.run_id, state.marker.expected, name)

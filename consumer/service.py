@@ -28,6 +28,8 @@ from consumer.exceptions import CrewsyncError
 from consumer.model.codec import Codec
 from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.results import Result
+from consumer.runs.runner import Runner
+from consumer.runs.under_way import RunnerConfig
 from consumer.sink.sink import Sink, SinkState
 from consumer.sync.settings import Settings, follow_settings
 from consumer.sync.timesheets import TimesheetHandler
@@ -56,7 +58,12 @@ class Role(StrEnum):
 
     USERS = "users"
     TIMESHEETS = "timesheets"
+    RUNNER = "runner"
     SINK = "sink"
+
+
+_FLOWS = (Role.USERS, Role.TIMESHEETS)
+"""The roles that handle events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,7 @@ class Service:
         self._sink: Sink | None = None
         loops = [_SETTINGS, *(name for role in roles for name in _loops(role))]
         self._beats = {name: Heartbeat(name) for name in loops}
-        self._flows = [role for role in roles if role is not Role.SINK]
+        self._flows = [role for role in roles if role in _FLOWS]
         self.handlers = HandlerLoop()
         self.error: BaseException | None = None
         self._settings_known = threading.Event()
@@ -227,6 +234,19 @@ class Service:
                 while sink.step(_LAST_LOOK_S) and time.monotonic() < last:
                     pass
             return
+        if role is Role.RUNNER:
+            config = self._runner_config()
+            companies, beat = place.upstreams.companies, self._beats[role].beat
+            Runner(
+                place.broker,
+                place.codec,
+                config,
+                companies,
+                place.settings,
+                self.handlers.loop,
+                on_turn=beat,
+            ).run(self._stop)
+            return
         self._consume(role)
 
     def _consume(self, role: Role) -> None:
@@ -268,10 +288,23 @@ class Service:
             self._stop.set()
             beside.join(_JOIN_S)
 
+    def _runner_config(self) -> RunnerConfig:
+        place, prefix = self._place, self._place.topics.prefix
+        return RunnerConfig(
+            group=f"{prefix}crewsync-runner",
+            transactional_id=f"{prefix}crewsync-runner-{self._instance}",
+            topics=place.topics,
+            instance_id=place.instance_id and f"runner-{place.instance_id}",
+            retry=RetryPolicy(deadline_s=place.tuning.hold_s),
+        )
+
+    @property
+    def _instance(self) -> str:
+        # Without a name of its own, each process gets a new one: two processes must never share it.
+        return self._place.instance_id or f"{socket.gethostname()}-{os.getpid()}"
+
     def _engine_config(self, role: Role) -> EngineConfig:
         names, tuning = self._place.topics, self._place.tuning
-        # Without a name of its own, each process gets a new one: two processes must never share it.
-        instance = self._place.instance_id or f"{socket.gethostname()}-{os.getpid()}"
         return EngineConfig(
             group=f"{names.prefix}crewsync-{role}",
             topics=Topics(
@@ -280,7 +313,7 @@ class Service:
                 links=names.links,
                 dead_letters=names.dead_letters,
             ),
-            transactional_id=f"{names.prefix}crewsync-{role}-{instance}",
+            transactional_id=f"{names.prefix}crewsync-{role}-{self._instance}",
             instance_id=self._place.instance_id and f"{role}-{self._place.instance_id}",
             limits=Limits(tuning.in_flight, tuning.in_flight_per_company),
             retry=RetryPolicy(deadline_s=tuning.hold_s),
@@ -295,7 +328,7 @@ def _redrive(role: Role) -> str:
 
 
 def _loops(role: Role) -> Sequence[str]:
-    return [role] if role is Role.SINK else [role, _redrive(role)]
+    return [role, _redrive(role)] if role in _FLOWS else [role]
 
 
 def _redrive_config(config: EngineConfig) -> RedriveConfig:

@@ -23,7 +23,6 @@ from consumer.logs import configure
 from consumer.model.codec import Codec
 from consumer.model.registry import SchemaRegistry
 from consumer.runs.progress import Progress
-from consumer.runs.publish import Publisher
 from consumer.runs.sync import Syncs, Watch, only
 from consumer.sandbox.demo import load_demo
 from consumer.sandbox.server import start as start_sandbox
@@ -44,7 +43,6 @@ class Session:
 
     config: Config
     service: Service
-    publisher: Publisher
     progress: Progress
     place: Place
     display: Display
@@ -52,9 +50,16 @@ class Session:
 
     def syncs(self, company_id: int | None) -> Syncs:
         """The syncs of a company."""
-        watch = Watch(self.display.reading, self.display.counting, self.goes_on)
-        company = only(dict(self.place.upstreams.companies), company_id)
-        return Syncs(company, self.publisher, self.progress, self.service.handlers.call, watch, _who())
+        place = self.place
+        return Syncs(
+            only(place.upstreams.companies, company_id).company_id,
+            place.broker,
+            place.codec,
+            place.topics.sync_commands,
+            self.progress,
+            Watch(self.display.waiting, self.display.counting, self.goes_on),
+            who(),
+        )
 
     def goes_on(self) -> bool:
         """Whether neither a signal nor a failed role asks for the end."""
@@ -94,8 +99,7 @@ def open_session(
         progress = Progress(broker, place.topics.sync_log, place.codec)
         stack.callback(progress.close)
         progress.catch_up(time.monotonic)
-        publisher = Publisher(broker, place.codec, place.topics)
-        yield Session(config, service, publisher, progress, place, display, stop)
+        yield Session(config, service, progress, place, display, stop)
         service.stop()
         if service.error is not None:
             raise service.error
@@ -138,7 +142,7 @@ def _token(config: Config) -> str | None:
     return None if config.metrics_token is None else config.metrics_token.get_secret_value()
 
 
-def _who() -> str:
+def who() -> str:
     """Whoever runs this, for the log; a container's user may have no name."""
     try:
         return getuser()

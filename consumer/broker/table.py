@@ -1,4 +1,4 @@
-"""A compacted topic as a table: read to its end, then followed."""
+"""A topic as a table: read to its end, then followed."""
 
 from collections.abc import Callable
 
@@ -13,15 +13,24 @@ _MOST = 5000
 class Table:
     """Feeds every record of a topic to ``apply``, in order per partition.
 
-    Only one thread may use it. ``apply`` gets records with a null value too: they delete their key.
+    Only one thread may use it. ``apply`` gets records with a null value too: they delete their key. With
+    ``since_ms``, in Unix milliseconds, what was written before is left out.
     """
 
-    def __init__(self, broker: Broker, topic: str, apply: Callable[[Record], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        topic: str,
+        apply: Callable[[Record], None],
+        since_ms: int | None = None,
+    ) -> None:
         self._broker = broker
         self._topic = topic
         self._partitions = broker.partitions(topic)
         self._reader = broker.reader(self._partitions)
         self._apply = apply
+        if since_ms is not None:
+            self._begin_at(since_ms)
 
     def catch_up(
         self,
@@ -48,6 +57,14 @@ class Table:
         for record in records:
             self._apply(record)
         return len(records)
+
+    def _begin_at(self, since_ms: int) -> None:
+        # Asked for before: what is written in between is not passed over.
+        ends = self._broker.written_offsets(self._partitions)
+        starts = self._reader.offsets_for_times(dict.fromkeys(self._partitions, since_ms))
+        for partition in self._partitions:
+            start = starts[partition]
+            self._reader.seek(partition, ends[partition] if start is None else start)
 
     def close(self) -> None:
         """Stop following."""

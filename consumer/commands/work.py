@@ -3,6 +3,8 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +14,9 @@ from consumer.commands.options import Company, Json
 from consumer.config import load
 from consumer.display import outcome_words
 from consumer.exceptions import ConfigurationError, CrewsyncError
-from consumer.model.events import Kind
+from consumer.model.events import Kind, SyncCommand
+from consumer.model.results import Phase
+from consumer.runs.commands import manual_sync
 from consumer.runs.progress import RunState
 from consumer.service import Role
 from consumer.session import Session, open_session
@@ -20,6 +24,7 @@ from consumer.sink.naming import LogKey, file_path
 
 
 _SAY_EVERY_S = 1.0
+_DAY = "%Y-%m-%d"
 
 
 def run(
@@ -59,6 +64,8 @@ def demo(as_json: Json = False) -> None:
         if states is None:
             raise _ended_early(session)
         paths = [_log_path(session, state) for state in states]
+        for state in states:
+            _refuse_failed(state)
     # The sink has written its last file by now.
     if as_json:
         _print_json(states, paths)
@@ -68,22 +75,49 @@ def demo(as_json: Json = False) -> None:
     sys.stdout.write("\nThe logs are in:\n" + "".join(f"  {path}\n" for path in paths))
 
 
-def sync(
+def sync(  # noqa: PLR0917 - each is an option of the command
     kind: Annotated[Kind, typer.Argument(help="What to sync.")],
     company: Company = None,
+    project: Annotated[
+        str | None, typer.Option("--project", help="Timesheets only: SmartBarrel's id of one project.")
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", formats=[_DAY], help="Timesheets only: the first working day."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--until", formats=[_DAY], help="Timesheets only: the last working day."),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Follow the run until each of its events has its result.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Read a company's users or timesheets, publish them as a run, and wait until each has its result.
+    """Sync a company's users or timesheets: as the Sync button does.
 
-    On Kafka, processes of `crewsync run` do the work; on the embedded broker, which has room for one
-    process, this one does.
+    The role runner of some process reads them and publishes them as a run; if one is under way already, it is
+    joined. On the embedded broker, which has room for one process, this one does all the work.
     """
+    if kind is Kind.USERS and (project, since, until) != (None, None, None):
+        raise ConfigurationError("--project, --since and --until are for timesheets only")
     config = load()
-    roles = list(Role) if config.broker_url.startswith("embedded:") else []
-    with open_session(config, roles, quiet=as_json) as session:
+    is_alone = config.broker_url.startswith("embedded:")
+    if is_alone and not wait:
+        raise ConfigurationError("on the embedded broker this process does the work, so it has to wait")
+    with open_session(config, list(Role) if is_alone else [], quiet=as_json) as session:
         syncs = session.syncs(company)
-        run_id = syncs.start(kind)
-        state = None if run_id is None else syncs.wait(run_id)
+        command = replace(
+            manual_sync(syncs.company_id, kind, syncs.requested_by),
+            project_id=project,
+            first_day=since and since.date(),
+            last_day=until and until.date(),
+        )
+        syncs.start(command)
+        if not wait:
+            _say_asked(command, as_json=as_json)
+            return
+        state = syncs.wait(command)
         if state is None:
             raise _ended_early(session)
         path = _log_path(session, state)
@@ -92,6 +126,21 @@ def sync(
     else:
         where = f"The log is {path}" if path.exists() else "The log is where the sink runs"
         sys.stdout.write(f"{kind}: {outcome_words(state.outcomes)}\n{where}\n")
+    _refuse_failed(state)
+
+
+def _say_asked(command: SyncCommand, *, as_json: bool) -> None:
+    document = json.dumps({"run": command.run_id}, indent=2)
+    sys.stdout.write(f"{document}\n" if as_json else f"Asked for as run {command.run_id}.\n")
+
+
+def _refuse_failed(state: RunState) -> None:
+    marker = state.marker
+    if marker.phase is Phase.FAILED:
+        raise CrewsyncError(
+            f"the run of {marker.kind} could not go on: {marker.reason}; "
+            f"{marker.expected} were read and synced before"
+        )
 
 
 def _ended_early(session: Session) -> BaseException:
@@ -107,6 +156,8 @@ def _log_path(session: Session, state: RunState) -> Path:
 def _say_logs(session: Session, states: Sequence[RunState]) -> None:
     for state in states:
         session.display.say(f"{state.marker.kind}: {outcome_words(state.outcomes)}")
+        if state.marker.phase is Phase.FAILED:
+            session.display.say(f"  could not go on: {state.marker.reason}")
         session.display.say(f"  log: {_log_path(session, state)}")
 
 
@@ -116,6 +167,8 @@ def _print_json(states: Sequence[RunState], paths: Sequence[Path]) -> None:
             "kind": state.marker.kind,
             "run": state.marker.run_id,
             "expected": state.marker.expected,
+            "phase": state.marker.phase,
+            "reason": state.marker.reason,
             "outcomes": state.outcomes,
             "log": str(path),
         }

@@ -81,3 +81,4 @@ class RunMarker:
     phase: Phase = Phase.PUBLISHED
     joined: str | None = None
     reason: str | None = None
+    scope: str | None = None

@@ -1,16 +1,24 @@
 """How far each run is, as ``sync-log`` tells it."""
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from consumer.broker.port import Broker, Record
 from consumer.broker.table import Table
 from consumer.exceptions import SchemaError
 from consumer.model.codec import Codec
-from consumer.model.events import Kind
-from consumer.model.results import Outcome, Result, RunMarker
+from consumer.model.events import Kind, Trigger
+from consumer.model.results import Outcome, Phase, Result, RunMarker
+
+
+LOOK_BACK_S = 86_400.0
+"""Runs that began longer ago are not followed: whatever they wait for will not come."""
+_KEEP_S = 7200.0
+_PRUNE_EVERY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +36,13 @@ class RunState:
     @property
     def is_complete(self) -> bool:
         """Whether every event of the run has its result."""
-        return self.done >= self.marker.expected
+        return self.marker.phase is Phase.PUBLISHED and self.done >= self.marker.expected
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        phase, expected = self.marker.phase, self.marker.expected
+        return phase is Phase.JOINED or (phase is not Phase.READING and self.done >= expected)
 
 
 @dataclass(slots=True)
@@ -36,43 +50,76 @@ class _Counts:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     marker: RunMarker | None = None
 
+    def state(self) -> RunState | None:
+        return None if self.marker is None else RunState(self.marker, dict(self.outcomes))
+
 
 class Progress:
-    """Follows ``sync-log`` from its beginning. ``follow`` belongs to one thread, the rest to any."""
+    """Follows ``sync-log``, from a day ago. ``follow`` belongs to one thread, the rest to any."""
 
-    def __init__(self, broker: Broker, topic: str, codec: Codec) -> None:
+    def __init__(
+        self, broker: Broker, topic: str, codec: Codec, wall: Callable[[], float] = time.time
+    ) -> None:
         self._codec = codec
+        self._wall = wall
         self._runs: dict[str, _Counts] = {}
         self._lock = threading.Lock()
-        self._table = Table(broker, topic, self._apply)
+        self._pruned_at = wall()
+        since_ms = int((wall() - LOOK_BACK_S) * 1000)
+        self._table = Table(broker, topic, self._apply, since_ms=since_ms)
 
-    def catch_up(self, clock: Callable[[], float]) -> None:
+    def catch_up(self, clock: Callable[[], float], on_turn: Callable[[], None] = lambda: None) -> None:
         """Read all that is there now."""
-        self._table.catch_up(clock)
+        self._table.catch_up(clock, on_turn=on_turn)
+        self._prune()
 
     def follow(self, timeout_s: float) -> None:
         """Take over what has arrived."""
         self._table.follow(timeout_s)
+        if abs(self._wall() - self._pruned_at) > _PRUNE_EVERY_S:
+            self._pruned_at = self._wall()
+            self._prune()
 
     def latest(self, company_id: int, kind: Kind) -> RunState | None:
-        """The company's newest run of the kind."""
-        with self._lock:
-            states = [
-                RunState(counts.marker, dict(counts.outcomes))
-                for counts in self._runs.values()
-                if counts.marker and (counts.marker.company_id, counts.marker.kind) == (company_id, kind)
-            ]
+        """The company's newest run of the kind, but those that joined another."""
+        states = [one for one in self._states(company_id, kind) if one.marker.phase is not Phase.JOINED]
         return max(states, key=lambda state: state.marker.started_at, default=None)
+
+    def running(self, company_id: int, kind: Kind, scope: str | None) -> RunState | None:
+        """The oldest run that is not over and covers what a new one of this scope would."""
+        states = [
+            one
+            for one in self._states(company_id, kind)
+            if not one.is_over
+            and one.marker.phase is not Phase.FAILED
+            and one.marker.trigger is not Trigger.REPLAY
+            and one.marker.scope in {scope, None}
+        ]
+        return min(states, key=lambda state: state.marker.started_at, default=None)
 
     def run(self, run_id: str) -> RunState | None:
         """One run, once its start was seen."""
         with self._lock:
             counts = self._runs.get(run_id)
-            return RunState(counts.marker, dict(counts.outcomes)) if counts and counts.marker else None
+            return None if counts is None else counts.state()
+
+    def note(self, marker: RunMarker) -> None:
+        """Take over a marker that this process has just written."""
+        with self._lock:
+            self._runs.setdefault(marker.run_id, _Counts()).marker = marker
 
     def close(self) -> None:
         """Stop following."""
         self._table.close()
+
+    def _states(self, company_id: int, kind: Kind) -> Sequence[RunState]:
+        with self._lock:
+            states = [
+                counts.state()
+                for counts in self._runs.values()
+                if counts.marker and (counts.marker.company_id, counts.marker.kind) == (company_id, kind)
+            ]
+        return [state for state in states if state is not None]
 
     def _apply(self, record: Record) -> None:
         try:
@@ -80,8 +127,19 @@ class Progress:
         except SchemaError:
             # The sink keeps and reports these; they count for no run.
             return
-        with self._lock:
-            if isinstance(value, RunMarker):
-                self._runs.setdefault(value.run_id, _Counts()).marker = value
-            elif value.run_id is not None:
+        if isinstance(value, RunMarker):
+            self.note(value)
+        elif value.run_id is not None:
+            with self._lock:
                 self._runs.setdefault(value.run_id, _Counts()).outcomes[value.outcome] += 1
+
+    def _prune(self) -> None:
+        """Forget runs that were over long ago, and those that have not ended for a day."""
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        with self._lock:
+            for run_id, counts in list(self._runs.items()):
+                state = counts.state()
+                if state is not None:
+                    age = (now - state.marker.started_at).total_seconds()
+                    if age > (_KEEP_S if state.is_over else LOOK_BACK_S):
+                        del self._runs[run_id]

@@ -1,80 +1,68 @@
-"""A sync from its start to its last result: publish what an upstream holds, then wait for the results."""
+"""A sync from the wish to its last result: write the command, and follow what comes of it."""
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
+from consumer.broker.port import Broker
 from consumer.exceptions import CrewsyncError
-from consumer.model.events import Event, Kind
+from consumer.model.codec import Codec
+from consumer.model.events import Kind, SyncCommand
+from consumer.model.results import Phase
+from consumer.runs.commands import manual_sync, send_command
 from consumer.runs.progress import Progress, RunState
-from consumer.runs.publish import Publisher, marker_of, read_events
 from consumer.sync.company import Company
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told how far it is, and who says whether to go on."""
+    """Who is told how far it is, and who says whether to go on.
 
-    reading: Callable[[Kind, int], None]
+    ``waiting`` is told again and again while nobody has taken up the command.
+    """
+
+    waiting: Callable[[Kind], None]
     counting: Callable[[RunState], None]
     is_running: Callable[[], bool]
 
 
-class _StoppedError(Exception):
-    """Nobody waits for the rest of the pages."""
-
-
 @dataclass(frozen=True, slots=True)
 class Syncs:
-    """The syncs of one company."""
+    """The syncs of one company, as somebody asks for them and waits."""
 
-    company: Company
-    publisher: Publisher
+    company_id: int
+    broker: Broker
+    codec: Codec
+    commands_topic: str
     progress: Progress
-    call: Callable[[Coroutine[Any, Any, list[Event]]], list[Event]]
     watch: Watch
     requested_by: str
 
-    def start(self, kind: Kind) -> str | None:
-        """Read the upstream, publish a run, and return its id. Raises UpstreamError, BrokerError.
+    def start(self, command: SyncCommand) -> None:
+        """Ask for a sync. Raises BrokerError."""
+        send_command(self.broker, self.codec, self.commands_topic, command)
 
-        None, and nothing is published, if the service was stopped meanwhile.
-        """
-
-        def on_page(count: int) -> None:
-            if not self.watch.is_running():
-                raise _StoppedError
-            self.watch.reading(kind, count)
-
-        try:
-            events = self.call(read_events(self.company, kind, on_page))
-        except _StoppedError:
-            return None
-        marker = marker_of(self.company.company_id, kind, events, self.requested_by)
-        self.publisher.publish(marker, events)
-        return marker.run_id
-
-    def wait(self, run_id: str) -> RunState | None:
-        """Follow a run until it is complete; None if the service was stopped before."""
+    def wait(self, command: SyncCommand) -> RunState | None:
+        """Follow a run, or the one that it joins, until it is over; None if stopped before."""
+        run_id = command.run_id
         while self.watch.is_running():
             self.progress.follow(0.2)
             state = self.progress.run(run_id)
-            if state is not None:
+            if state is None:
+                self.watch.waiting(command.kind)
+            elif state.marker.phase is Phase.JOINED and state.marker.joined is not None:
+                run_id = state.marker.joined
+            else:
                 self.watch.counting(state)
-                if state.is_complete:
+                if state.is_over:
                     return state
         return None
-
-    def latest(self, kind: Kind) -> RunState | None:
-        """The newest run of the kind."""
-        return self.progress.latest(self.company.company_id, kind)
 
     def finish_or_start(self, *, again: bool) -> list[RunState] | None:
         """Bring users, then timesheets to a complete run each, going on where an earlier process stopped.
 
         ``again`` starts new runs if both are complete already. None if the service was stopped before.
         """
-        users, timesheets = self.latest(Kind.USERS), self.latest(Kind.TIMESHEETS)
+        users, timesheets = self._latest(Kind.USERS), self._latest(Kind.TIMESHEETS)
         if again and _is_over(users) and _is_over(timesheets) and _is_after(timesheets, users):
             users = timesheets = None
         users = self._complete(Kind.USERS, users)
@@ -83,12 +71,20 @@ class Syncs:
         timesheets = self._complete(Kind.TIMESHEETS, timesheets if _is_after(timesheets, users) else None)
         return None if timesheets is None else [users, timesheets]
 
+    def _latest(self, kind: Kind) -> RunState | None:
+        state = self.progress.latest(self.company_id, kind)
+        return None if state is None or state.marker.phase is Phase.FAILED else state
+
     def _complete(self, kind: Kind, state: RunState | None) -> RunState | None:
-        run_id = self.start(kind) if state is None else state.marker.run_id
-        return None if run_id is None else self.wait(run_id)
+        command = manual_sync(self.company_id, kind, self.requested_by)
+        if state is None:
+            self.start(command)
+        else:
+            command = replace(command, run_id=state.marker.run_id)
+        return self.wait(command)
 
 
-def only(companies: dict[int, Company], company_id: int | None) -> Company:
+def only(companies: Mapping[int, Company], company_id: int | None) -> Company:
     """The company with this id, or the only one there is. Raises CrewsyncError."""
     if company_id is None and len(companies) == 1:
         return next(iter(companies.values()))
@@ -102,7 +98,7 @@ def only(companies: dict[int, Company], company_id: int | None) -> Company:
 
 
 def _is_over(state: RunState | None) -> bool:
-    return state is not None and state.is_complete
+    return state is not None and state.is_over
 
 
 def _is_after(later: RunState | None, earlier: RunState | None) -> bool:

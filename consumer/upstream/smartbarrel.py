@@ -139,14 +139,19 @@ class SmartBarrel:
         return position(await self._call("updatePosition", "PATCH", f"positions/{position_id}", body=fields))
 
     async def timesheets(
-        self, date_from: date | None = None, date_to: date | None = None
+        self, date_from: date | None = None, date_to: date | None = None, project_id: str | None = None
     ) -> AsyncIterator[Sequence[TimesheetEvent]]:
-        """Timesheets of the included days, page by page, oldest change first, each once."""
+        """Timesheets of the included days, of one project or all, each once: pages, the oldest change first.
+
+        ``project_id`` is SmartBarrel's.
+        """
         params = []
         if date_from is not None:
             params.append(("date_from", date_from.isoformat()))
         if date_to is not None:
             params.append(("date_to", date_to.isoformat()))
+        if project_id is not None:
+            params.append(("project_id", project_id))
 
         def event(item: Mapping[str, Any]) -> TimesheetEvent:
             return timesheet_event(self._procore_company_id, item)

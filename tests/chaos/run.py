@@ -5,14 +5,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 from consumer.broker.port import Broker, Message
 from consumer.config import Config
 from consumer.model.codec import Codec
-from consumer.model.events import Event, Kind, UserEvent
-from consumer.runs.publish import Publisher, marker_of
+from consumer.model.events import Event, Kind, Trigger, UserEvent
+from consumer.model.results import RunMarker
+from consumer.runs.commands import new_run_id
+from consumer.runs.messages import page_messages
 from consumer.sandbox.store import SandboxState
 from consumer.topics import TopicNames
 from tests.chaos import world
@@ -96,10 +99,9 @@ class Run:
 
         Raises BrokerError; then some of it may be there.
         """
-        publisher = Publisher(broker, Codec(), NAMES)
         for kind in Kind:
             of_kind = [event for event in batch if isinstance(event, UserEvent) == (kind is Kind.USERS)]
-            publisher.publish(marker_of(world.COMPANY, kind, of_kind, "chaos"), of_kind)
+            _publish_run(broker, kind, of_kind)
         with closing(broker.producer()) as producer:
             for value in (b"no event", None):
                 key = f"{world.COMPANY}:{rng.random()}".encode()
@@ -149,3 +151,14 @@ def counts(tail: Tail) -> str:
         f"{len(tail.places)} events, {len(tail.results)} results, "
         f"{tail.parked} parked, {tail.redriven} redriven"
     )
+
+
+def _publish_run(broker: Broker, kind: Kind, events: Sequence[Event]) -> None:
+    marker = RunMarker(
+        world.COMPANY, kind, new_run_id(), Trigger.MANUAL, "chaos", datetime.now(UTC), len(events)
+    )
+    with closing(broker.transactional_producer(f"chaos-run-{marker.run_id}")) as producer:
+        producer.begin()
+        for message in page_messages(marker, events, NAMES, Codec()):
+            producer.send(message)
+        producer.commit()
