@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 
 from consumer.model.events import Kind
-from consumer.model.results import SYNCED, Outcome, Reason, Result, RunMarker
+from consumer.model.results import SYNCED, Outcome, Phase, Reason, Result, RunMarker
 
 
 TITLES = {Kind.USERS: "crewsync user sync log", Kind.TIMESHEETS: "crewsync timesheet sync log"}
@@ -19,7 +19,7 @@ TITLES = {Kind.USERS: "crewsync user sync log", Kind.TIMESHEETS: "crewsync times
 WITHOUT_REASON = {
     Outcome.SKIPPED: "Skipped; no reason was recorded",
     Outcome.STALE: "A newer version had been synced already",
-    Outcome.HELD: "Waiting: automatic sync is off",
+    Outcome.HELD: "Waiting: Autosync is off",
     Outcome.FAILED: "Failed; no reason was recorded",
     Outcome.PARKED: "Set aside, to be tried again later",
 }
@@ -39,26 +39,34 @@ def render_run(marker: RunMarker | None, results: Sequence[Result], complete: bo
     subject = marker or results[0]
     arrived = len({(r.source_topic, r.source_partition, r.source_offset) for r in results})
     last = max((r.handled_at for r in results), default=marker.started_at if marker else None)
-    if complete:
-        status = "complete"
-    elif marker:
-        status = f"running ({arrived} of {marker.expected} results)"
-    else:
-        status = f"running ({arrived} results, the total is {UNKNOWN_YET})"
     return _page(
         subject.kind,
         [
             ("Company", _company(subject.company_id)),
             ("Run", visible(subject.run_id or "")),
             ("Kind", subject.kind),
+            *([("Only", visible(marker.scope))] if marker and marker.scope else []),
             ("Trigger", marker.trigger if marker else UNKNOWN_YET),
             ("Requested by", visible(marker.requested_by) if marker else UNKNOWN_YET),
             ("Started", moment(marker.started_at) if marker else UNKNOWN_YET),
             ("Ended", moment(last) if complete and last else "not yet"),
-            ("Status", status),
+            ("Status", _status(marker, arrived, complete)),
         ],
         results,
     )
+
+
+def _status(marker: RunMarker | None, arrived: int, complete: bool) -> str:
+    if marker is None:
+        return f"running ({arrived} results, the total is {UNKNOWN_YET})"
+    if marker.phase is Phase.FAILED:
+        rest = "" if complete else f"; {arrived} of {marker.expected} results are there"
+        before = f"; {marker.expected} were read and synced before{rest}"
+        return f"could not go on: {visible(marker.reason or UNKNOWN_YET)}{before}"
+    if complete:
+        return "complete"
+    more = ", and more are being read" if marker.phase is Phase.READING else ""
+    return f"running ({arrived} of {marker.expected} results{more})"
 
 
 def render_day(company_id: int | None, kind: Kind, day: date, results: Sequence[Result]) -> str:

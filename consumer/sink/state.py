@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from consumer.model.results import Result, RunMarker
+from consumer.model.results import Phase, Result, RunMarker
 from consumer.sink.errors import SinkError
 from consumer.sink.naming import LogKey
 from consumer.sink.tables import (
     MARKER_FIELDS,
     RESULT_FIELDS,
     SCHEMA,
+    UPGRADES,
     VERSION,
     marker_of,
     marker_row,
@@ -88,7 +89,12 @@ class State:
                 for statement in SCHEMA:
                     self._db.execute(statement)
                 self._db.execute("INSERT INTO topic VALUES (?)", (topic,))
-        elif version != VERSION:
+        while version in UPGRADES:
+            with self._transaction():
+                for statement in UPGRADES[version]:
+                    self._db.execute(statement)
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version not in {0, VERSION}:
             raise SinkError(
                 f"{self._path} has version {version}, this program writes version {VERSION}; "
                 "move the log directory away and its files are written anew from the topic"
@@ -148,10 +154,8 @@ class State:
             found = []
             for log, text, events, finished in rows:
                 key = LogKey.parse(text)
-                marker = self._marker(log, key)
-                found.append(
-                    DirtyLog(log, key, marker is not None and events >= marker.expected, bool(finished))
-                )
+                complete = _is_complete(self._marker(log, key), events)
+                found.append(DirtyLog(log, key, complete, bool(finished)))
             return found
 
     def load(self, log: DirtyLog) -> tuple[RunMarker | None, Sequence[Result]]:
@@ -188,11 +192,14 @@ class State:
         match entry.content:
             case Undecodable(error, value):
                 self._db.execute("INSERT INTO undecodable VALUES (?, ?, ?, ?)", (*at, error, value))
+            case RunMarker(phase=Phase.JOINED):
+                # All there is to tell is in the log of the run that it joined.
+                return
             case RunMarker() as marker:
                 log = self._log(LogKey.of(marker))
                 self._db.execute(
                     f"INSERT INTO markers (part, offset, log, {MARKER_FIELDS}) "  # noqa: S608 - a constant
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (*at, log, *marker_row(marker)),
                 )
             case Result() as result:
@@ -246,3 +253,8 @@ class State:
             yield
         except sqlite3.Error as error:
             raise SinkError(f"{self._path}: {error}") from error
+
+
+def _is_complete(marker: RunMarker | None, events: int) -> bool:
+    """Whether nothing more will come of a run: all that it has published has its result."""
+    return marker is not None and marker.phase is not Phase.READING and events >= marker.expected

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from consumer.model.events import Trigger
-from consumer.model.results import Outcome, Reason, Result, RunMarker
+from consumer.model.results import Outcome, Phase, Reason, Result, RunMarker
 from consumer.sink.naming import LogKey
 
 
-VERSION = 1
+VERSION = 2
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -26,6 +26,7 @@ SCHEMA = (
     "CREATE TABLE files (log INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (log, path)) WITHOUT ROWID",
     """CREATE TABLE markers (part INTEGER NOT NULL, offset INTEGER NOT NULL, log INTEGER NOT NULL,
     trigger TEXT NOT NULL, requested_by TEXT NOT NULL, started_at INTEGER NOT NULL, expected INTEGER NOT NULL,
+    phase TEXT NOT NULL DEFAULT 'published', joined TEXT, reason TEXT, scope TEXT,
     PRIMARY KEY (part, offset)) WITHOUT ROWID""",
     "CREATE INDEX markers_of_log ON markers (log)",
     """CREATE TABLE results (part INTEGER NOT NULL, offset INTEGER NOT NULL, log INTEGER NOT NULL,
@@ -39,7 +40,17 @@ SCHEMA = (
     f"PRAGMA user_version = {VERSION}",
 )
 
-MARKER_FIELDS = "trigger, requested_by, started_at, expected"
+UPGRADES = {
+    1: (
+        # Version 1 knew no phases: whatever was announced was published.
+        "ALTER TABLE markers ADD COLUMN phase TEXT NOT NULL DEFAULT 'published'",
+        *(f"ALTER TABLE markers ADD COLUMN {name} TEXT" for name in ("joined", "reason", "scope")),
+        "PRAGMA user_version = 2",
+    )
+}
+"""What makes a file of a version one of the next."""
+
+MARKER_FIELDS = "trigger, requested_by, started_at, expected, phase, joined, reason, scope"
 RESULT_FIELDS = (
     "source_topic, source_partition, source_offset, subject_id, subject_name, outcome, reasons, warnings, "
     "detail, event_at, handled_at"
@@ -48,7 +59,16 @@ RESULT_FIELDS = (
 
 def marker_row(marker: RunMarker) -> tuple[Any, ...]:
     """The values of MARKER_FIELDS."""
-    return marker.trigger, marker.requested_by, _micros(marker.started_at), marker.expected
+    return (
+        marker.trigger,
+        marker.requested_by,
+        _micros(marker.started_at),
+        marker.expected,
+        marker.phase,
+        marker.joined,
+        marker.reason,
+        marker.scope,
+    )
 
 
 def marker_of(key: LogKey, row: Sequence[Any]) -> RunMarker:
@@ -63,6 +83,10 @@ def marker_of(key: LogKey, row: Sequence[Any]) -> RunMarker:
         requested_by=row[1],
         started_at=_moment(row[2]),
         expected=row[3],
+        phase=Phase(row[4]),
+        joined=row[5],
+        reason=row[6],
+        scope=row[7],
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from consumer.broker.connect import connect
 from consumer.broker.port import Broker, Record
 from consumer.model.codec import Codec
-from consumer.model.results import Result, RunMarker
+from consumer.model.results import Phase, Result, RunMarker
 from consumer.sandbox.store import SandboxState
 from consumer.topics import TopicNames
 from tests.e2e.expected import (
@@ -78,6 +78,7 @@ class SyncLog:
     """Each event's key."""
     results: list[Result] = field(default_factory=list)
     markers: list[RunMarker] = field(default_factory=list)
+    """How far each run is in the end, but for those that joined another."""
 
     def of_run(self, number: int, kind: str) -> dict[str, Result]:
         """The results of the kind's first (0), second (1), … run, by subject."""
@@ -92,6 +93,7 @@ class SyncLog:
 def read_sync_log(url: str, prefix: str = "") -> SyncLog:
     """Read the topics of a broker that no process has open, as a read-committed reader sees them."""
     names, codec, log = TopicNames(prefix), Codec(), SyncLog()
+    latest: dict[str, RunMarker] = {}
     with connect(url) as broker:
         for topic in (names.user_events, names.timesheet_events):
             for record in _records(broker, topic):
@@ -101,7 +103,8 @@ def read_sync_log(url: str, prefix: str = "") -> SyncLog:
             if isinstance(value, Result):
                 log.results.append(value)
             else:
-                log.markers.append(value)
+                latest[value.run_id] = value
+    log.markers = [marker for marker in latest.values() if marker.phase is not Phase.JOINED]
     return log
 
 

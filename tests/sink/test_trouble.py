@@ -82,10 +82,10 @@ def test_a_topic_that_was_made_anew_is_noticed(scene: Scene, tmp_path: Path) -> 
 def test_a_state_of_a_newer_version_is_refused(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state file of another version is left alone, and the error says how to go on."""
     scene.follow()
-    monkeypatch.setattr("consumer.sink.state.VERSION", 2)
+    monkeypatch.setattr("consumer.sink.state.VERSION", 1)
 
     with pytest.raises(
-        SinkError, match="has version 1, this program writes version 2; move the log directory"
+        SinkError, match="has version 2, this program writes version 1; move the log directory"
     ):
         scene.open()
 
