@@ -15,8 +15,9 @@ from consumer.display import outcome_words
 from consumer.exceptions import CrewsyncError
 from consumer.model.events import Kind
 from consumer.model.results import Reason, Result
-from consumer.sink.catalog import Catalog, LogEntry
+from consumer.sink.catalog import Catalog
 from consumer.sink.layout import moment, visible
+from consumer.sink.log_entry import LogEntry
 
 
 app = typer.Typer(

@@ -8,14 +8,14 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
 from consumer.model.events import Kind
-from consumer.model.results import SYNCED, Outcome, Result, RunMarker
+from consumer.model.results import Outcome, Result, RunMarker
 from consumer.sink.errors import SinkError
+from consumer.sink.log_entry import LogEntry
 from consumer.sink.naming import LogKey, file_path
 from consumer.sink.sink import STATE_FILE
 from consumer.sink.tables import (
@@ -29,10 +29,6 @@ from consumer.sink.tables import (
 )
 
 
-PUBLISHED = "published"
-_ENDED = frozenset({"failed", "joined"})
-"""Phases after which no results are to be waited for."""
-
 # A run is as old as its start, a day as its midnight; a run whose start is not known, as its last result.
 _LOGS = """SELECT id, key, events, COALESCE(
         (SELECT MAX(started_at) FROM markers WHERE log = logs.id),
@@ -40,72 +36,6 @@ _LOGS = """SELECT id, key, events, COALESCE(
         (SELECT MAX(handled_at) FROM results WHERE log = logs.id), 0) AS at
     FROM logs"""
 _NEWEST_FIRST = "ORDER BY at DESC, id DESC LIMIT ? OFFSET ?"
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A log as it stands now; ``id`` is the state file's own.
-
-    ``marker`` is the run's start: None of a day, and of a run whose start was not seen yet. ``outcomes``
-    counts results, ``events`` the events that have one. ``path`` is below the log directory, and None until
-    the file is written for the first time.
-    """
-
-    id: int
-    key: LogKey
-    marker: RunMarker | None
-    outcomes: Mapping[Outcome, int]
-    events: int
-    last_handled_at: datetime | None
-    path: PurePosixPath | None
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When the run began, or the day did."""
-        if self.marker is not None:
-            return self.marker.started_at
-        day = self.key.day
-        return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-    @property
-    def phase(self) -> str:
-        """How far the run's start is, where its marker says so; the results are counted beyond that."""
-        return str(getattr(self.marker, "phase", PUBLISHED))
-
-    @property
-    def reason(self) -> str | None:
-        """Why the run failed, or what it has joined, where its marker says so."""
-        reason = getattr(self.marker, "reason", None)
-        return None if reason is None else str(reason)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every event of the run has its result. A day never is."""
-        return self.marker is not None and self.phase == PUBLISHED and self.events >= self.marker.expected
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more is to be waited for."""
-        return self.is_complete or self.phase in _ENDED
-
-    @property
-    def status(self) -> str:
-        """In a word: ``complete``, ``running``, ``day``, or the phase of a run of which no more is said."""
-        if self.key.run_id is None:
-            return "day"
-        if self.phase != PUBLISHED:
-            return self.phase
-        return "complete" if self.is_complete else "running"
-
-    @property
-    def synced(self) -> int:
-        """Results after which both systems agree."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome in SYNCED)
-
-    @property
-    def not_synced(self) -> int:
-        """The other results."""
-        return sum(self.outcomes.values()) - self.synced
 
 
 @dataclass(frozen=True, slots=True)

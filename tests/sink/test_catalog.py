@@ -10,8 +10,9 @@ import pytest
 
 from consumer.model.events import Kind, Trigger
 from consumer.model.results import Outcome
-from consumer.sink.catalog import Catalog, Cursor, LogEntry
+from consumer.sink.catalog import Catalog, Cursor
 from consumer.sink.errors import SinkError
+from consumer.sink.log_entry import LogEntry
 from consumer.sink.sink import STATE_FILE
 from tests.sink.scene import RUN_FILE, START, Scene, drain, marker, result
 

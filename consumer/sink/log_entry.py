@@ -1,0 +1,80 @@
+"""A log as it is listed: what it is of, how far it is, and where its file stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+from consumer.model.results import SYNCED, Outcome, RunMarker
+from consumer.sink.naming import LogKey
+
+
+PUBLISHED = "published"
+_ENDED = frozenset({"failed", "joined"})
+"""Phases after which no results are to be waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A log as it stands now; ``id`` is the state file's own.
+
+    ``marker`` is the run's start: None of a day, and of a run whose start was not seen yet. ``outcomes``
+    counts results, ``events`` the events that have one. ``path`` is below the log directory, and None until
+    the file is written for the first time.
+    """
+
+    id: int
+    key: LogKey
+    marker: RunMarker | None
+    outcomes: Mapping[Outcome, int]
+    events: int
+    last_handled_at: datetime | None
+    path: PurePosixPath | None
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the run began, or the day did."""
+        if self.marker is not None:
+            return self.marker.started_at
+        day = self.key.day
+        return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+    @property
+    def phase(self) -> str:
+        """How far the run's start is, where its marker says so; the results are counted beyond that."""
+        return str(getattr(self.marker, "phase", PUBLISHED))
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run failed, or what it has joined, where its marker says so."""
+        reason = getattr(self.marker, "reason", None)
+        return None if reason is None else str(reason)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every event of the run has its result. A day never is."""
+        return self.marker is not None and self.phase == PUBLISHED and self.events >= self.marker.expected
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be waited for."""
+        return self.is_complete or self.phase in _ENDED
+
+    @property
+    def status(self) -> str:
+        """In a word: ``complete``, ``running``, ``day``, or the phase of a run of which no more is said."""
+        if self.key.run_id is None:
+            return "day"
+        if self.phase != PUBLISHED:
+            return self.phase
+        return "complete" if self.is_complete else "running"
+
+    @property
+    def synced(self) -> int:
+        """Results after which both systems agree."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome in SYNCED)
+
+    @property
+    def not_synced(self) -> int:
+        """The other results."""
+        return sum(self.outcomes.values()) - self.synced
