@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -56,7 +57,7 @@ def show(
     keys = linked(links, company_id=company, kinds=kind or (), source_id=source)
     if not keys:
         raise CrewsyncError(_nothing(company, kind, source))
-    shown = read(links, keys[:limit])
+    shown = list(read(links, keys[:limit]))
     if as_json:
         print_json([_document(link) for link in shown])
         return
@@ -82,9 +83,9 @@ def check(
         one = only(dict(place.upstreams.companies), company)
         links = known_links(place.broker, place.topics.links, place.codec)
         keys = linked(links, company_id=one.settings.company_id, kinds=kind or ())
-        chosen = read(links, keys if limit is None else keys[:limit])
+        chosen = list(islice((link for link in read(links, keys) if link.target_id), limit))
         found = asyncio.run(closing_after(_drifts(one, chosen, display.step), place.upstreams))
-    checked = Counter(link.kind for link in chosen if link.target_id)
+    checked = Counter(link.kind for link in chosen)
     if as_json:
         print_json(_check_document(checked, found))
     else:

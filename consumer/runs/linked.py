@@ -1,6 +1,6 @@
 """Which links there are, chosen and in order, for whoever looks at them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from consumer.engine.links import Links
 from consumer.model.links import Link, LinkKey, LinkKind
@@ -36,6 +36,6 @@ def linked(
     )
 
 
-def read(links: Links, keys: Sequence[LinkKey]) -> Sequence[Link]:
+def read(links: Links, keys: Sequence[LinkKey]) -> Iterator[Link]:
     """The links of these keys; those that this version of the program cannot read are passed over."""
-    return [link for link in map(links.get, keys) if link is not None]
+    return (link for link in map(links.get, keys) if link is not None)
