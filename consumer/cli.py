@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from consumer.commands import plan, work
+from consumer.commands import links, logs, plan, sandbox, work
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
 from consumer.model.registry import SchemaRegistryError
 
@@ -25,7 +25,12 @@ app = typer.Typer(
 )
 for command in (work.run, work.demo, work.sync):
     app.command()(command)
-for name, group in (("plan", plan.app),):
+for name, group in (
+    ("plan", plan.app),
+    ("logs", logs.app),
+    ("links", links.app),
+    ("sandbox", sandbox.app),
+):
     app.add_typer(group, name=name)
 
 

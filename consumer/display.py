@@ -109,6 +109,16 @@ class Display:
         task = self._task(state.marker.run_id, state.marker.expected, name)
         self._bars.update(task, completed=state.done, note=outcome_words(state.outcomes))
 
+    def step(self, name: str, done: int, total: int) -> None:
+        """Something that is named for people is so far; ``total`` is how far it will be."""
+        if self._bars is None:
+            if total > 1:
+                self._say_sometimes(name, f"{name}: {done} of {total}", done, last=done >= total)
+            elif not done:
+                self.say(f"{name} ...")
+            return
+        self._bars.update(self._task(name, total), completed=done, note="")
+
     def _task(self, key: str, total: int | None, description: str | None = None) -> TaskID:
         if self._bars is None:
             raise AssertionError("bars are shown on a terminal only")

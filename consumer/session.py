@@ -16,12 +16,14 @@ from consumer.broker.connect import connect
 from consumer.broker.port import Broker
 from consumer.config import CompanyConfig, Config
 from consumer.display import Display
+from consumer.engine.links import Links
 from consumer.exceptions import TopicMissing
 from consumer.health import Health, health_app
 from consumer.health_server import listen, serving, url_of
 from consumer.logs import configure
 from consumer.model.codec import Codec
 from consumer.model.registry import SchemaRegistry
+from consumer.runs.planning import known_links
 from consumer.runs.progress import Progress
 from consumer.runs.sync import Syncs, Watch, only
 from consumer.sandbox.demo import load_demo
@@ -108,13 +110,29 @@ def open_session(
 @contextmanager
 def open_place(config: Config) -> Iterator[Place]:
     """The broker and the upstreams with nobody at work: nothing is created and nothing is written."""
+    with open_shown_place(config) as (place, _):
+        yield place
+
+
+@contextmanager
+def open_shown_place(config: Config) -> Iterator[tuple[Place, Display]]:
+    """The same, and the display on which something can be shown meanwhile."""
     configure(config.log_level)
     with ExitStack() as stack:
         display = stack.enter_context(Display(Console(stderr=True)))
         place = _place(config, _broker(config, stack, display), stack, display)
         with suppress(TopicMissing):
             read_settings(place.broker, place.topics.company_settings, place.settings)
-        yield place
+        yield place, display
+
+
+def links_of(config: Config) -> Links:
+    """The links as the topic has them, read without a look at the upstreams. Raises BrokerError."""
+    configure(config.log_level)
+    with ExitStack() as stack:
+        display = stack.enter_context(Display(Console(stderr=True)))
+        broker = _broker(config, stack, display)
+        return known_links(broker, TopicNames(config.topic_prefix).links, _codec(config, stack))
 
 
 def _broker(config: Config, stack: ExitStack, display: Display) -> Broker:

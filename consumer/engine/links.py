@@ -5,7 +5,8 @@ links are kept as they were read, and decoded when one is asked for: there may b
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import structlog
 
@@ -93,6 +94,12 @@ class Links:
                     self._settle(name, link)
                     if link.kind is LinkKind.USER:
                         self._index(link)
+
+    def keys(self) -> Iterator[LinkKey]:
+        """The keys of all committed links, in no order. Not to be called while others ``apply``."""
+        for name in self._committed:
+            with suppress(ValueError):
+                yield LinkKey.parse(name.decode())
 
     def __len__(self) -> int:
         return len(self._committed)

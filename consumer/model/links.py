@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class LinkKind(StrEnum):
@@ -24,6 +25,12 @@ class LinkKey:
     company_id: int
     kind: LinkKind
     source_id: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The inverse of ``str``. Raises ValueError."""
+        company_id, kind, source_id = text.split(":", 2)
+        return cls(int(company_id), LinkKind(kind), source_id)
 
     def __str__(self) -> str:
         return f"{self.company_id}:{self.kind}:{self.source_id}"
