@@ -14,7 +14,7 @@ from rich.console import Console
 
 from consumer.broker.connect import connect
 from consumer.broker.port import Broker
-from consumer.config import CompanyConfig, Config
+from consumer.config import Config
 from consumer.display import Display
 from consumer.health import Health, health_app
 from consumer.health_server import listen, serving, url_of
@@ -24,12 +24,11 @@ from consumer.model.registry import SchemaRegistry
 from consumer.runs.progress import Progress
 from consumer.runs.publish import Publisher
 from consumer.runs.sync import Syncs, Watch, only
-from consumer.sandbox.demo import load_demo
-from consumer.sandbox.server import start as start_sandbox
 from consumer.service import Place, Role, Service, Tuning
 from consumer.topics import TopicNames
-from consumer.upstreams import Addresses, addresses, connect_upstreams
+from consumer.upstreams import connect_upstreams
 from consumer.watchdog import Watchdog
+from consumer.whereabouts import whereabouts
 
 
 EXIT_AT_ONCE = 130
@@ -115,12 +114,14 @@ def _broker(config: Config, stack: ExitStack, display: Display) -> Broker:
 
 def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -> Place:
     codec = _codec(config, stack)
-    where, companies = _upstreams(config, stack, display)
+    if config.uses_sandbox:
+        display.say(f"Starting the sandbox (state: {config.sandbox_state}) ...")
+    where = stack.enter_context(whereabouts(config, config.sandbox_state))
     return Place(
         broker,
         codec,
         TopicNames(config.topic_prefix),
-        connect_upstreams(where, companies, config),
+        connect_upstreams(where.addresses, where.companies, config),
         config.log_dir,
         config.instance_id,
         Tuning(config.in_flight, config.in_flight_per_company, config.hold_s, config.drain_s),
@@ -137,28 +138,6 @@ def _who() -> str:
         return getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
-
-
-def _upstreams(
-    config: Config, stack: ExitStack, display: Display
-) -> tuple[Addresses, Sequence[CompanyConfig]]:
-    if not config.uses_sandbox:
-        return addresses(config), config.companies
-    data = load_demo()
-    display.say(f"Starting the sandbox (state: {config.sandbox_state}) ...")
-    sandbox = stack.enter_context(start_sandbox(config.sandbox_state, data, faults=config.sandbox_faults))
-    at = sandbox.address
-    company = CompanyConfig.model_validate(
-        {
-            "company_id": data.procore["company"]["id"],
-            "name": data.procore["company"]["name"],
-            "smartbarrel_company_id": data.smartbarrel["company"]["id"],
-            "procore_client_id": at.client_id,
-            "procore_client_secret": at.client_secret,
-            "smartbarrel_api_key": at.api_key,
-        }
-    )
-    return Addresses(at.procore_url, at.procore_login_url, at.smartbarrel_url), [company]
 
 
 def _codec(config: Config, stack: ExitStack) -> Codec:
