@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from consumer.commands import plan, work
+from consumer.commands import doctor, plan, schemas, topics, work
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
 from consumer.model.registry import SchemaRegistryError
 
@@ -23,9 +23,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (work.run, work.demo, work.sync):
+for command in (work.run, work.demo, work.sync, doctor.doctor):
     app.command()(command)
-for name, group in (("plan", plan.app),):
+for name, group in (("plan", plan.app), ("topics", topics.app), ("schemas", schemas.app)):
     app.add_typer(group, name=name)
 
 

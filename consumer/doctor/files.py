@@ -36,7 +36,7 @@ def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
     except OSError as error:
         yield fail(
             f"{name}: {there} cannot be written to ({error.strerror})",
-            f"let the user that runs crewsync write there (chown, or chmod u+rwx {there}), or set another place",
+            f"let crewsync's user write there (chown, or chmod u+rwx {there}), or set another place",
         )
         return
     yield _room(name, folder, free)
@@ -55,8 +55,9 @@ def secret_findings(given: Mapping[str, str], env_file: Path) -> Iterator[Findin
     paths = {Path(value): name for name, value in given.items() if _names_file(name) and value.strip()}
     if any(_is_secret(name) for name in _lines(env_file)):
         paths[env_file] = "the settings' file"
-    companies = Path(given.get("CREWSYNC_COMPANIES", "") or ".")
-    if companies.is_file() and any(_is_secret(name) for name in _lines(companies)):
+    told = given.get("CREWSYNC_COMPANIES", "").strip()
+    companies = Path(told)
+    if told and not told.startswith("[") and any(_is_secret(name) for name in _lines(companies)):
         paths[companies] = "CREWSYNC_COMPANIES"
     open_to_all = {path: name for path, name in paths.items() if _is_open(path)}
     for path, name in sorted(open_to_all.items()):
