@@ -41,7 +41,7 @@ def look(path: Path, topics: Collection[str]) -> Mapping[str, TopicState | None]
     try:
         if not path.exists():
             return dict.fromkeys(topics)
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as sql:
+        with closing(sqlite3.connect(_uri(path), uri=True)) as sql:
             return _states(sql, path, topics)
     except OSError as error:
         raise BrokerUnavailable(f"cannot read the embedded broker {path}: {error.strerror}") from error
@@ -65,6 +65,16 @@ def holder(path: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _uri(path: Path) -> str:
+    """The file as SQLite is to open it.
+
+    Where there is no log beside it, nobody has it open, and none must be made: it would belong to whoever
+    looks, and the broker's own user be kept out.
+    """
+    way = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
+    return f"{path.resolve().as_uri()}?{way}"
 
 
 def _states(sql: sqlite3.Connection, path: Path, topics: Collection[str]) -> Mapping[str, TopicState | None]:

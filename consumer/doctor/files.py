@@ -92,7 +92,7 @@ def _is_open(path: Path) -> bool:
 
 def _nearest(folder: Path) -> Path | None:
     """The folder, or the nearest one above it that is there."""
-    for each in (folder, *folder.absolute().parents):
+    for each in (folder, *folder.parents):
         try:
             if each.exists():
                 return each

@@ -33,11 +33,11 @@ def state_words(state: TopicState) -> str:
         words.append(f"kept {duration_words(state.retention_ms)}")
         if state.retention_bytes is not None:
             words.append(f"at most {state.retention_bytes} bytes a partition")
-    if "compact" in state.cleanup:
+    if "compact" in state.cleanup and state.compaction_lag_ms:
         words.append(f"compacted after {duration_words(state.compaction_lag_ms)}")
     if state.replicas is not None:
         words.append(f"{state.replicas} replica{'' if state.replicas == 1 else 's'}")
-    words.append(f"{state.most_records} records at most")
+    words.append(f"at most {state.most_records} records" if state.most_records else "empty")
     return ", ".join(words)
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from consumer.broker.connect import describe
+from consumer.broker.connect import connect, describe
 from consumer.broker.embedded_look import holder
 from consumer.broker.port import Broker, Message, TopicSpec, TopicState
 from consumer.exceptions import BrokerUnavailable
@@ -74,6 +74,16 @@ def test_a_url_is_described_without_opening_the_broker_twice(broker: Broker, url
         topic: state(broker, topic),
         "contract-absent": None,
     }
+
+
+def test_looking_into_an_embedded_broker_that_nobody_has_open_leaves_no_file_behind(tmp_path: Path) -> None:
+    """A log of SQLite's that belongs to whoever looked would keep the broker's own user out."""
+    url = f"embedded:{tmp_path / 'broker.db'}"
+    with connect(url) as broker:
+        broker.ensure_topics([TopicSpec("one", 1)])
+    before = sorted(tmp_path.iterdir())
+    assert describe(url, ["one"])["one"] is not None
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_describing_an_embedded_broker_that_is_not_there_makes_no_file(tmp_path: Path) -> None:
