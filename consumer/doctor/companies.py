@@ -137,7 +137,7 @@ def _procore_reads(company: Company, today: date) -> Sequence[Reading]:
         return bool(await procore.projects())
 
     async def timecards() -> bool:
-        # No person has this id: whether it may be asked is what matters.
+        # Whether it may be asked is what matters, and not what this person's entries are.
         await procore.timecards([1], today, today)
         return True
 
@@ -162,7 +162,8 @@ def _smartbarrel_reads(company: Company, today: date) -> Sequence[Reading]:
     barrel = company.smartbarrel
 
     async def workers() -> bool:
-        await barrel.probe()
+        # Nobody has this id: whether it may be asked, and is answered as it should be, is what matters.
+        await barrel.find_workers(external_id="procore:0")
         return True
 
     async def timesheets() -> bool:

@@ -20,12 +20,11 @@ def catalogue_findings() -> Iterator[Finding]:
     """What is wrong with the schemas that crewsync itself brings along."""
     try:
         catalogue = Catalogue.load()
-        Codec(catalogue)
         locked = released()
     except SchemaError as error:
         yield fail(f"schemas: {error}", _INSTALL_ANEW)
         return
-    found = [*_changed(digests(catalogue), locked), *_conflicts(catalogue)]
+    found = [*_changed(digests(catalogue), locked), *_conflicts(catalogue), *_unusable(catalogue)]
     yield from found or [
         ok(f"schemas: all {len(catalogue.versions)} can be read, are as released, and fit each other")
     ]
@@ -77,3 +76,10 @@ def _conflicts(catalogue: Catalogue) -> Iterator[Finding]:
             f"schemas: {older.name} v{older.number} and v{newer.number} do not fit: {'; '.join(problems)}",
             _INSTALL_ANEW,
         )
+
+
+def _unusable(catalogue: Catalogue) -> Iterator[Finding]:
+    try:
+        Codec(catalogue)
+    except SchemaError as error:
+        yield fail(f"schemas: {error}", _INSTALL_ANEW)

@@ -28,7 +28,7 @@ def topic_findings(
 
 def state_words(state: TopicState) -> str:
     """How a topic is kept and what is in it, in one line."""
-    words = [f"{state.partitions} partition{'' if state.partitions == 1 else 's'}", _cleanup_words(state)]
+    words = [_partitions_words(state), _cleanup_words(state)]
     if "delete" in state.cleanup:
         words.append(f"kept {duration_words(state.retention_ms)}")
         if state.retention_bytes is not None:
@@ -54,7 +54,7 @@ def duration_words(ms: int | None) -> str:
 def _partitions(spec: TopicSpec, state: TopicState, *, on_kafka: bool) -> Iterator[Finding]:
     if state.partitions >= spec.partitions:
         return
-    what = f"topic {spec.name}: it has {state.partitions} partitions, and needs {spec.partitions}"
+    what = f"topic {spec.name}: it has {_partitions_words(state)}, and needs {spec.partitions}"
     alter = f"kafka-topics --alter --topic {spec.name} --partitions {spec.partitions}"
     if not on_kafka:
         remedy = _ANEW
@@ -139,6 +139,10 @@ def _alter(spec: TopicSpec, setting: str, *, on_kafka: bool) -> str:
     if not on_kafka:
         return _ANEW
     return f"kafka-configs --alter --entity-type topics --entity-name {spec.name} --add-config {setting}"
+
+
+def _partitions_words(state: TopicState) -> str:
+    return f"{state.partitions} partition{'' if state.partitions == 1 else 's'}"
 
 
 def _cleanup_words(state: TopicState) -> str:

@@ -179,7 +179,7 @@ BROKEN: Mapping[str, tuple[Callable[[Scene], Mapping[str, str]], str, str]] = {
     ),
     "a topic with too few partitions": (
         changed("sync-log", partitions=1),
-        "topic sync-log: it has 1 partitions, and needs 4",
+        "topic sync-log: it has 1 partition, and needs 4",
         "move the file away",
     ),
     "a log directory that cannot be made": (
