@@ -55,8 +55,8 @@ def _kafka(url: str, servers: Sequence[str], specs: Sequence[TopicSpec]) -> Iter
     except BrokerUnavailable as error:
         yield fail(
             f"broker: {error}",
-            "see that Kafka runs, that CREWSYNC_BROKER_URL has the servers' addresses as they are seen from "
-            "here, and that its listener is plain text (crewsync has no TLS nor SASL yet)",
+            "see that Kafka runs, and that CREWSYNC_BROKER_URL has its servers' addresses as they are seen "
+            "from this machine",
         )
         return
     except BrokerError as error:

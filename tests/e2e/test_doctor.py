@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -297,14 +296,3 @@ def test_the_broker_is_looked_at_while_another_process_has_it(scene: Scene) -> N
     found = findings(scene.place.start("doctor", "--json"), 1)
     assert len([one for one in found if one["level"] == "FAIL"]) == 1
     assert len([one for one in found if one["what"].startswith("topic ")]) == len(SPECS)
-
-
-def test_a_folder_s_name_may_hold_anything(tmp_path: Path) -> None:
-    folder = tmp_path / "what? 100% #1"
-    folder.mkdir()
-    place = Place(folder)
-    try:
-        place.run("topics", "create")
-        place.run("doctor")
-    finally:
-        place.close()

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,17 @@ def test_a_description_for_programs_has_the_offsets_and_the_findings(place: Plac
     assert log["retention_ms"] == 60_000
     (shorter,) = (finding for finding in document["findings"] if finding["level"] == "warn")
     assert "sync-log: records are kept 60 s instead of 400 days" in shorter["what"]
+
+
+def test_a_folder_s_name_may_hold_anything(tmp_path: Path) -> None:
+    folder = tmp_path / "what? 100% #1"
+    folder.mkdir()
+    place = Place(folder)
+    try:
+        place.run("topics", "create")
+        place.run("doctor")
+    finally:
+        place.close()
 
 
 def test_schemas_are_well_without_a_registry(place: Place) -> None:
