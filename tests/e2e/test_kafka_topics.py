@@ -46,7 +46,7 @@ def test_topics_that_somebody_else_made_are_told_with_kafka_s_own_commands(
     assert process.end() == 1
     for words in (
         f"FAIL  topic {names.links}: its cleanup policy is delete instead of compact",
-        f"kafka-configs --alter --entity-type topics --entity-name {names.links} --add-config cleanup.policy=",
+        f"kafka-configs --alter --entity-type topics --entity-name {names.links} --add-config cleanup",
         f"FAIL  topic {names.sync_log}: it has 2 partitions, and needs 4",
         f"warn  topic {names.sync_log}: records are kept 1 day instead of 400 days",
         f"FAIL  topic {names.dead_letters}: it does not exist",
