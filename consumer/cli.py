@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from consumer.commands import links, logs, plan, sandbox, work
+from consumer.commands import doctor, links, logs, plan, sandbox, schemas, topics, work
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
 from consumer.model.registry import SchemaRegistryError
 
@@ -23,12 +23,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (work.run, work.demo, work.sync):
+for command in (work.run, work.demo, work.sync, doctor.doctor):
     app.command()(command)
 for name, group in (
     ("plan", plan.app),
     ("logs", logs.app),
     ("links", links.app),
+    ("topics", topics.app),
+    ("schemas", schemas.app),
     ("sandbox", sandbox.app),
 ):
     app.add_typer(group, name=name)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from consumer.broker.connect import connect
 from consumer.broker.port import Broker
-from consumer.config import CompanyConfig, Config
+from consumer.config import Config
 from consumer.display import Display
 from consumer.engine.links import Links
 from consumer.exceptions import TopicMissing
@@ -26,13 +26,12 @@ from consumer.model.registry import SchemaRegistry
 from consumer.runs.planning import known_links
 from consumer.runs.progress import Progress
 from consumer.runs.sync import Syncs, Watch, only
-from consumer.sandbox.demo import load_demo
-from consumer.sandbox.server import start as start_sandbox
 from consumer.service import Place, Role, Service, Tuning
 from consumer.sync.settings import Settings, read_settings
 from consumer.topics import TopicNames
-from consumer.upstreams import Addresses, addresses, connect_upstreams
+from consumer.upstreams import connect_upstreams
 from consumer.watchdog import Watchdog
+from consumer.whereabouts import whereabouts
 
 
 EXIT_AT_ONCE = 130
@@ -142,13 +141,15 @@ def _broker(config: Config, stack: ExitStack, display: Display) -> Broker:
 
 def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -> Place:
     codec = _codec(config, stack)
-    where, companies = _upstreams(config, stack, display)
-    settings = Settings(codec, (company.settings for company in companies))
+    if config.uses_sandbox:
+        display.say(f"Starting the sandbox (state: {config.sandbox_state}) ...")
+    where = stack.enter_context(whereabouts(config, config.sandbox_state))
+    settings = Settings(codec, (company.settings for company in where.companies))
     return Place(
         broker,
         codec,
         TopicNames(config.topic_prefix),
-        connect_upstreams(where, companies, config, settings),
+        connect_upstreams(where.addresses, where.companies, config, settings=settings),
         settings,
         config.log_dir,
         config.instance_id,
@@ -166,28 +167,6 @@ def who() -> str:
         return getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
-
-
-def _upstreams(
-    config: Config, stack: ExitStack, display: Display
-) -> tuple[Addresses, Sequence[CompanyConfig]]:
-    if not config.uses_sandbox:
-        return addresses(config), config.companies
-    data = load_demo()
-    display.say(f"Starting the sandbox (state: {config.sandbox_state}) ...")
-    sandbox = stack.enter_context(start_sandbox(config.sandbox_state, data, faults=config.sandbox_faults))
-    at = sandbox.address
-    company = CompanyConfig.model_validate(
-        {
-            "company_id": data.procore["company"]["id"],
-            "name": data.procore["company"]["name"],
-            "smartbarrel_company_id": data.smartbarrel["company"]["id"],
-            "procore_client_id": at.client_id,
-            "procore_client_secret": at.client_secret,
-            "smartbarrel_api_key": at.api_key,
-        }
-    )
-    return Addresses(at.procore_url, at.procore_login_url, at.smartbarrel_url), [company]
 
 
 def _codec(config: Config, stack: ExitStack) -> Codec:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from consumer.config import CompanyConfig, Config
 from consumer.exceptions import ConfigurationError
+from consumer.model.codec import Codec
 from consumer.sync.company import Companies, Company, company
 from consumer.sync.settings import Settings
 from consumer.upstream import procore, smartbarrel
@@ -63,10 +64,15 @@ def connect_upstreams(
     where: Addresses,
     companies: Sequence[CompanyConfig],
     config: Config,
-    settings: Settings,
     transport: httpx.AsyncBaseTransport | None = None,
+    *,
+    settings: Settings | None = None,
 ) -> Upstreams:
-    """Make the clients: one connection pool per server, one token per pair of Procore credentials."""
+    """Make the clients: one connection pool per server, one token per pair of Procore credentials.
+
+    ``settings`` are what the companies have chosen since; without them, what they were set up with holds.
+    """
+    chosen = settings or Settings(Codec(), (one.settings for one in companies))
     api = http_client(where.procore, transport)
     login = http_client(where.procore_login, transport)
     barrel = http_client(where.smartbarrel, transport)
@@ -84,7 +90,7 @@ def connect_upstreams(
             one.smartbarrel_company_id, _secret(one.smartbarrel_api_key, config.smartbarrel_api_key)
         )
         made[one.company_id] = company(
-            partial(settings.of, one.company_id),
+            partial(chosen.of, one.company_id),
             one.name,
             procore.Procore(api, source, one.company_id, _budget(procore.NAME, one)),
             smartbarrel.SmartBarrel(barrel, account, one.company_id, _budget(smartbarrel.NAME, one)),

@@ -1,8 +1,9 @@
 """Which adapter a broker's URL means."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from consumer.broker.port import Broker
+from consumer.broker.port import Broker, TopicState
 from consumer.exceptions import ConfigurationError
 
 
@@ -23,6 +24,21 @@ def connect(url: str) -> Broker:
     from consumer.broker.kafka import KafkaBroker  # noqa: PLC0415
 
     return KafkaBroker(place)
+
+
+def describe(url: str, topics: Collection[str]) -> Mapping[str, TopicState | None]:
+    """How each topic is kept on the broker; None for one that does not exist. Nothing is created or written.
+
+    An embedded broker is read beside the process that has it, if there is one, and nothing is there of one
+    that has no file yet. Raises as ``connect`` does, but never BrokerInUse.
+    """
+    place = check(url)
+    if isinstance(place, Path):
+        from consumer.broker.embedded_look import look  # noqa: PLC0415 - as above
+
+        return look(place, topics)
+    with connect(url) as broker:
+        return broker.describe(topics)
 
 
 def check(url: str) -> Path | list[str]:

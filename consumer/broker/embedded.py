@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from consumer.broker.embedded_groups import Group, Member
+from consumer.broker.embedded_look import state_of
 from consumer.broker.embedded_readers import EmbeddedConsumer, EmbeddedReader
 from consumer.broker.embedded_store import Draft, Store, encoded_headers
 from consumer.broker.port import (
@@ -22,6 +23,7 @@ from consumer.broker.port import (
     RebalanceListener,
     TopicPartition,
     TopicSpec,
+    TopicState,
 )
 from consumer.exceptions import BrokerError, Fenced, TopicMissing
 
@@ -45,6 +47,19 @@ class EmbeddedBroker:
     def ensure_topics(self, specs: Iterable[TopicSpec]) -> Sequence[str]:
         """Create the topics that do not exist, all or none of them, and return their names."""
         return self._store.create(specs)
+
+    def describe(self, topics: Collection[str]) -> Mapping[str, TopicState | None]:
+        """How each topic was created, and what is in it; None for one that was not."""
+        with self._store.changed:
+            return {
+                name: state_of(
+                    self._store.topic(name),
+                    ((self._store.beginning(each), self._store.end(each)) for each in self.partitions(name)),
+                )
+                if name in self._store.topics
+                else None
+                for name in topics
+            }
 
     def partitions(self, topic: str) -> Sequence[TopicPartition]:
         """The topic's partitions in order."""

@@ -71,18 +71,25 @@ def opened(path: Path) -> sqlite3.Connection:
     return sql
 
 
-def _prepare(sql: sqlite3.Connection, path: Path) -> None:
-    """Refuse what is not ours, make every commit durable, and create the tables in a new file."""
+def is_empty(sql: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is new. Raises BrokerUnavailable if it is not ours, or of a newer format."""
     (application_id,) = sql.execute("PRAGMA application_id").fetchone()
     (version,) = sql.execute("PRAGMA user_version").fetchone()
     (tables,) = sql.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    is_new = (application_id, version, tables) == (0, 0, 0)
-    if not is_new and application_id != APPLICATION_ID:
+    if (application_id, version, tables) == (0, 0, 0):
+        return True
+    if application_id != APPLICATION_ID:
         raise BrokerUnavailable(f"{path} is a database, but no crewsync broker")
     if version > SCHEMA_VERSION:
         raise BrokerUnavailable(
             f"{path} was written by a newer crewsync (format {version}, this one knows {SCHEMA_VERSION})"
         )
+    return False
+
+
+def _prepare(sql: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is not ours, make every commit durable, and create the tables in a new file."""
+    is_new = is_empty(sql, path)
     sql.execute("PRAGMA journal_mode = WAL")
     sql.execute("PRAGMA synchronous = FULL")
     if is_new:

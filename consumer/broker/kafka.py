@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from consumer.broker.kafka_client import (
     KafkaTimes,
@@ -21,11 +21,22 @@ from consumer.broker.kafka_client import (
 from consumer.broker.kafka_consumer import KafkaGroupConsumer
 from consumer.broker.kafka_producer import KafkaPlainProducer, KafkaTransactionalProducer
 from consumer.broker.kafka_reader import KafkaReader
-from consumer.broker.port import RebalanceListener, TopicPartition, TopicSpec
+from consumer.broker.kafka_topics import (
+    LATEST_OFFSET,
+    Found,
+    configs_of,
+    definition,
+    found_of,
+    spans_of,
+    state_of,
+)
+from consumer.broker.port import RebalanceListener, TopicPartition, TopicSpec, TopicState
 from consumer.exceptions import BrokerError, TopicMissing
 
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 ADMIN_TRIES_S = 15.0
 """How long a question to the cluster is repeated when it fails for a passing reason."""
@@ -36,8 +47,6 @@ TOPIC_VISIBLE_S = 15.0
 
 COMMIT_VISIBLE_S = 10.0
 COMMIT_PAUSE_S = 0.002
-LATEST_OFFSET = -1
-"""What ListOffsets calls the end of a partition; read uncommitted, that is the high watermark."""
 
 PATIENT = KafkaTimes()
 
@@ -79,8 +88,8 @@ class KafkaBroker:
     def ensure_topics(self, specs: Iterable[TopicSpec]) -> Sequence[str]:
         """Create the topics that do not exist and return their names. Existing ones are left as they are."""
         wanted = {spec.name: spec for spec in specs}
-        existing = self._described(list(wanted))
-        missing = {name: _definition(spec) for name, spec in wanted.items() if name not in existing}
+        existing = self._found(wanted)
+        missing = {name: definition(spec) for name, spec in wanted.items() if name not in existing}
         if not missing:
             return []
         answer = self._asked("create topics", lambda: self._create(missing))
@@ -92,13 +101,23 @@ class KafkaBroker:
             self._admin.wait_for_topics(list(missing), timeout_ms=TOPIC_VISIBLE_S * 1000)
         return [name for name in missing if codes[name] is errors.NoError]
 
+    def describe(self, topics: Collection[str]) -> Mapping[str, TopicState | None]:
+        """How each topic is configured, and what is in it; None for one that does not exist."""
+        found = self._found(topics)
+        configs = self._asked("describe topics' settings", lambda: configs_of(self._admin, found))
+        spans = self._asked("list offsets", lambda: spans_of(self._admin, found))
+        return {
+            name: state_of(found[name], configs[name], spans[name]) if name in found else None
+            for name in topics
+        }
+
     def partitions(self, topic: str) -> Sequence[TopicPartition]:
         """The topic's partitions in order. Raises TopicMissing."""
-        found = self._described([topic])
+        found = self._found([topic])
         if topic not in found:
             raise TopicMissing(f"there is no topic {topic}")
         self._known_topics.add(topic)
-        return [TopicPartition(topic, number) for number in found[topic]]
+        return [TopicPartition(topic, number) for number in found[topic].partitions]
 
     def written_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The high watermarks."""
@@ -175,24 +194,13 @@ class KafkaBroker:
             time.sleep(COMMIT_PAUSE_S)
         log.warning("a commit cannot be read after %g seconds", COMMIT_VISIBLE_S)
 
-    def _described(self, topics: list[str]) -> dict[str, list[int]]:
-        """The partition numbers of those of the topics that exist."""
-        if not topics:
-            return {}
-        described = self._asked("describe topics", lambda: self._admin.describe_topics(topics))
-        found = {}
-        for topic in described:
-            code = errors.for_code(topic["error_code"])
-            if code is errors.NoError:
-                found[topic["name"]] = sorted(each["partition_index"] for each in topic["partitions"])
-            elif code is not errors.UnknownTopicOrPartitionError:
-                raise as_broker_error(code(topic["name"]), f"describe topic {topic['name']}")
-        return found
+    def _found(self, topics: Collection[str]) -> Mapping[str, Found]:
+        return self._asked("describe topics", lambda: found_of(self._admin, topics))
 
     def _create(self, definitions: Mapping[str, Mapping[str, object]]) -> Any:
         return self._admin.create_topics(dict(definitions), raise_errors=False)
 
-    def _asked(self, doing: str, ask: Callable[[], Any]) -> Any:
+    def _asked(self, doing: str, ask: Callable[[], T]) -> T:
         """Ask the cluster, again after a lost connection."""
         deadline = time.monotonic() + ADMIN_TRIES_S
         while True:
@@ -203,13 +211,3 @@ class KafkaBroker:
                 if not isinstance(error.__cause__, errors.RetriableError) or time.monotonic() > deadline:
                     raise
             time.sleep(ADMIN_PAUSE_S)
-
-
-def _definition(spec: TopicSpec) -> dict[str, object]:
-    """A topic as kafka-python's admin client creates it, with the cluster's own replication factor."""
-    kept = {"cleanup.policy": "compact"} if spec.compacted else {"cleanup.policy": "delete"}
-    if spec.compacted:
-        kept["min.compaction.lag.ms"] = str(spec.compaction_lag_ms)
-    else:
-        kept["retention.ms"] = "-1" if spec.retention_ms is None else str(spec.retention_ms)
-    return {"num_partitions": spec.partitions, "replication_factor": -1, "configs": kept}

@@ -78,6 +78,33 @@ class TopicSpec:
     compaction_lag_ms: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it is on the broker.
+
+    ``cleanup`` holds "compact", "delete" or both. Without a ``retention_ms`` or ``retention_bytes`` there is
+    no such limit. ``replicas`` is how many copies the partition with the fewest has; None where there are no
+    copies at all. ``spans`` has for each partition its first offset and the one after its last record.
+    """
+
+    cleanup: frozenset[str]
+    retention_ms: int | None
+    retention_bytes: int | None
+    compaction_lag_ms: int
+    replicas: int | None
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return len(self.spans)
+
+    @property
+    def most_records(self) -> int:
+        """How many records there are at most: offsets that compaction or transactions took count as well."""
+        return sum(end - first for first, end in self.spans)
+
+
 class RebalanceListener(Protocol):
     """Told of changes of ownership, on the thread that polls, from inside ``poll`` or ``close``."""
 
@@ -197,6 +224,9 @@ class Broker(Protocol):
 
     def ensure_topics(self, specs: Iterable[TopicSpec]) -> Sequence[str]:
         """Create the topics that do not exist and return their names. Existing ones are left as they are."""
+
+    def describe(self, topics: Collection[str]) -> Mapping[str, TopicState | None]:
+        """How each of these topics is kept, and what is in it; None for one that does not exist."""
 
     def partitions(self, topic: str) -> Sequence[TopicPartition]:
         """The topic's partitions in order. Raises TopicMissing."""

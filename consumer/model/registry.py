@@ -79,15 +79,18 @@ class SchemaRegistry:
         Looking it up comes first, so that an account that may only read is enough once all are registered.
         Raises SchemaRegistryError, also if the registry finds the schema incompatible.
         """
-        path = f"/subjects/{quote(subject, safe='')}"
-        body = {"schema": schema, "schemaType": "AVRO"}
-        answer = self._call("POST", path, body)
-        if answer is None:
-            answer = self._call("POST", f"{path}/versions", body)
-        found = answer.get("id") if answer is not None else None
-        if type(found) is not int or found not in _IDS:
-            raise self._error(f"gave no id for {subject}", retriable=False)
-        return found
+        found = self.registered(subject, schema)
+        if found is not None:
+            return found
+        return self._id(subject, self._call("POST", f"{_path(subject)}/versions", _body(schema)))
+
+    def registered(self, subject: str, schema: str) -> int | None:
+        """The id of this Avro schema, or None if it is not registered under the subject.
+
+        Nothing is changed. Raises SchemaRegistryError.
+        """
+        answer = self._call("POST", _path(subject), _body(schema))
+        return None if answer is None else self._id(subject, answer)
 
     def schema(self, schema_id: int) -> str | None:
         """The Avro schema with this id, or None if it is of another kind.
@@ -112,6 +115,12 @@ class SchemaRegistry:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _id(self, subject: str, answer: dict[str, Any] | None) -> int:
+        found = answer.get("id") if answer is not None else None
+        if type(found) is not int or found not in _IDS:
+            raise self._error(f"gave no id for {subject}", retriable=False)
+        return found
 
     def _remember_unknown(self, schema_id: int) -> None:
         self._unknown[schema_id] = self._clock()
@@ -143,6 +152,14 @@ class SchemaRegistry:
 
     def _error(self, what: str, *, retriable: bool) -> SchemaRegistryError:
         return SchemaRegistryError(f"The schema registry at {self._shown} {what}.", retriable=retriable)
+
+
+def _path(subject: str) -> str:
+    return f"/subjects/{quote(subject, safe='')}"
+
+
+def _body(schema: str) -> dict[str, str]:
+    return {"schema": schema, "schemaType": "AVRO"}
 
 
 def _json_object(response: httpx.Response) -> dict[str, Any] | None:

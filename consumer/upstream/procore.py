@@ -108,6 +108,10 @@ class Procore:
 
         return go_on
 
+    async def sign_in(self) -> None:
+        """Have a token. Raises Misconfigured if the credentials are refused."""
+        await self._tokens.get()
+
     async def probe(self) -> None:
         """Ask for one person. Raises Misconfigured also if the company or its people are hidden."""
         path = f"/rest/v1.0/companies/{self.company_id}/people"

@@ -5,7 +5,7 @@ rules about the schemas see what fastavro leaves to the reader: logical types an
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from itertools import combinations_with_replacement
 from typing import Any
@@ -17,6 +17,7 @@ from fastavro.schema import expand_schema
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from consumer.model.compatibility import incompatible
 from consumer.model.schemas import Catalogue, SchemaVersion
 
 
@@ -27,8 +28,6 @@ PAIRS = [
     for older, newer in combinations_with_replacement(versions, 2)
 ]
 """Every older and newer version, and each with itself, so that records with one version are seen too."""
-
-ATTRIBUTES = ("size", "logicalType", "precision", "scale")
 
 SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "null": st.none(),
@@ -41,66 +40,6 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "bytes": st.binary(min_size=1, max_size=3),
 }
 """Numbers stay within what every logical type can show."""
-
-
-def unreadable(writer: Any, reader: Any, where: str) -> Iterator[str]:
-    """Why some value of the writer's schema cannot be read with the reader's; both with all names spelt out.
-
-    After "Schema Resolution" in https://avro.apache.org/docs/1.12.0/specification/, but stricter: no number
-    is promoted, as that could not be undone on the way back, and there are no aliases.
-    """
-    if isinstance(writer, list) or isinstance(reader, list):
-        yield from unreadable_branches(writer, reader, where)
-    elif kind_of(writer) != kind_of(reader):
-        yield f"{where}: {kind_of(writer)} is read as {kind_of(reader)}"
-    elif kind_of(writer) == "array":
-        yield from unreadable(writer["items"], reader["items"], f"{where}[]")
-    elif kind_of(writer) == "map":
-        yield from unreadable(writer["values"], reader["values"], f"{where}{{}}")
-    elif kind_of(writer).startswith("enum "):
-        lost = set(writer["symbols"]) - set(reader["symbols"])
-        if lost and "default" not in reader:
-            yield f"{where}: nobody reads {', '.join(sorted(lost))}"
-    elif kind_of(writer).startswith("record "):
-        yield from unreadable_fields(writer, reader, where)
-
-
-def unreadable_branches(writer: Any, reader: Any, where: str) -> Iterator[str]:
-    """The same of two types of which at least one is a union."""
-    options = reader if isinstance(reader, list) else [reader]
-    for branch in writer if isinstance(writer, list) else [writer]:
-        problems = [list(unreadable(branch, option, where)) for option in options]
-        if all(problems):
-            same_kind = [
-                found
-                for found, option in zip(problems, options, strict=True)
-                if kind_of(branch) == kind_of(option)
-            ]
-            yield from same_kind[0] if same_kind else [f"{where}: nobody reads {kind_of(branch)}"]
-
-
-def unreadable_fields(writer: Any, reader: Any, where: str) -> Iterator[str]:
-    """The same of two records."""
-    written = {field["name"]: field["type"] for field in writer["fields"]}
-    for field in reader["fields"]:
-        if field["name"] in written:
-            yield from unreadable(written[field["name"]], field["type"], f"{where}.{field['name']}")
-        elif "default" not in field:
-            yield f"{where}.{field['name']}: is not written and has no default"
-
-
-def kind_of(schema: Any) -> str:
-    """What must be equal on both sides: the type, with its name, size and logical type."""
-    if not isinstance(schema, dict):
-        return str(schema)
-    parts = [schema["type"], schema.get("name"), *(schema.get(key) for key in ATTRIBUTES)]
-    return " ".join(str(part) for part in parts if part is not None)
-
-
-def incompatible(older: Any, newer: Any) -> list[str]:
-    """What breaks a rule, either way."""
-    one, other = expand_schema(older), expand_schema(newer)
-    return [*unreadable(one, other, "newer reader"), *unreadable(other, one, "older reader")]
 
 
 def values_of(schema: Any) -> st.SearchStrategy[Any]:

@@ -4,7 +4,6 @@ The answers are those of https://docs.confluent.io/platform/current/schema-regis
 """
 
 import json
-import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -23,6 +22,7 @@ from consumer.model.links import Link, LinkKind
 from consumer.model.registry import CONTENT_TYPE, SchemaRegistry, SchemaRegistryError
 from consumer.model.results import Outcome, Result
 from consumer.model.schemas import Catalogue
+from tests.model.registry_server import RegistryServer, refuse
 
 
 LINK = Link(7, LinkKind.CONTACT, "w-1", "55", 3, "ab12")
@@ -30,63 +30,6 @@ PASSWORD = "correct-horse"
 URL = f"https://crew:{PASSWORD}@registry.example.com/apis/ccompat/v7/"
 
 Answer = Callable[[httpx.Request], httpx.Response]
-
-
-class RegistryServer:
-    """A schema registry in memory, with the requests that it got."""
-
-    def __init__(self) -> None:
-        self.schemas: list[str] = []
-        self.subjects: dict[str, set[int]] = {}
-        self.requests: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        path = request.url.path.removeprefix("/apis/ccompat/v7")
-        if request.method == "GET" and (by_id := re.fullmatch(r"/schemas/ids/(\d+)", path)):
-            return self._by_id(int(by_id[1]))
-        if request.method == "POST" and (found := re.fullmatch(r"/subjects/([\w.]+)(/versions)?", path)):
-            sent = json.loads(request.content)
-            assert sent.keys() == {"schema", "schemaType"}
-            assert sent["schemaType"] == "AVRO"
-            return (
-                self._register(found[1], sent["schema"])
-                if found[2]
-                else self._look_up(found[1], sent["schema"])
-            )
-        return refuse(404, 404, "HTTP 404 Not Found")
-
-    def put(self, schema: str) -> int:
-        """Take in a schema and give its id."""
-        if schema not in self.schemas:
-            self.schemas.append(schema)
-        return self.schemas.index(schema) + 1
-
-    def paths(self) -> list[str]:
-        """What was asked for, in order."""
-        return [f"{request.method} {request.url.path}" for request in self.requests]
-
-    def _by_id(self, schema_id: int) -> httpx.Response:
-        if 1 <= schema_id <= len(self.schemas):
-            return httpx.Response(200, json={"schema": self.schemas[schema_id - 1]})
-        return refuse(404, 40403, f"Schema {schema_id} not found")
-
-    def _look_up(self, subject: str, schema: str) -> httpx.Response:
-        if subject not in self.subjects:
-            return refuse(404, 40401, f"Subject '{subject}' not found.")
-        if schema not in self.schemas or self.put(schema) not in self.subjects[subject]:
-            return refuse(404, 40403, "Schema not found")
-        answer = {"subject": subject, "id": self.put(schema), "version": 1, "schema": schema}
-        return httpx.Response(200, json=answer)
-
-    def _register(self, subject: str, schema: str) -> httpx.Response:
-        self.subjects.setdefault(subject, set()).add(self.put(schema))
-        return httpx.Response(200, json={"id": self.put(schema)})
-
-
-def refuse(status: int, code: int, message: str) -> httpx.Response:
-    """An error as the API documents it."""
-    return httpx.Response(status, json={"error_code": code, "message": message})
 
 
 @pytest.fixture

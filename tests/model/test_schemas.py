@@ -1,6 +1,5 @@
 """The catalogue: what is in it, how versions are told apart, and that released ones stay as they are."""
 
-import hashlib
 import json
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -10,11 +9,11 @@ import pytest
 
 from consumer.exceptions import SchemaError
 from consumer.model.codec import RECORD_TYPES
+from consumer.model.compatibility import digests, released
 from consumer.model.schemas import Catalogue, SchemaVersion, fingerprint, schema_folder
 
 
 CATALOGUE = Catalogue.load()
-LOCK = schema_folder() / "released.json"
 
 LINK_IN_CANONICAL_FORM = (
     '{"name":"crewsync.Link","type":"record","fields":['
@@ -113,14 +112,7 @@ def test_a_default_is_the_same_in_the_type_and_its_schema(cls: type) -> None:
 
 def test_a_released_version_is_never_edited_and_a_new_one_is_locked() -> None:
     """``released.json`` holds them; a change of a schema is a new version and a new line there."""
-    found = {
-        f"{version.record}/v{version.number}": {
-            "fingerprint": version.fingerprint.hex(),
-            "sha256": hashlib.sha256(version.text.encode()).hexdigest(),
-        }
-        for version in CATALOGUE.versions
-    }
-    assert found == json.loads(LOCK.read_text(encoding="utf-8"))
+    assert digests(CATALOGUE) == released()
 
 
 def test_an_installed_package_reads_the_schemas_that_it_carries(tmp_path: Path) -> None:
