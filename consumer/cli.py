@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from consumer.commands import doctor, links, logs, plan, sandbox, schemas, topics, work
+from consumer.commands import doctor, links, logs, plan, sandbox, schemas, settings, topics, work
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
 from consumer.model.registry import SchemaRegistryError
 
@@ -27,6 +27,7 @@ for command in (work.run, work.demo, work.sync, doctor.doctor):
     app.command()(command)
 for name, group in (
     ("plan", plan.app),
+    ("settings", settings.app),
     ("logs", logs.app),
     ("links", links.app),
     ("topics", topics.app),

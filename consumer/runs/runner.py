@@ -86,7 +86,7 @@ class Runner:
         self.open()
         try:
             while not stop.is_set():
-                self.turn(_BUSY_S if self._runs else _IDLE_S)
+                self.turn(_BUSY_S if self.is_busy else _IDLE_S)
         finally:
             self.close()
 
@@ -114,6 +114,11 @@ class Runner:
         self.lost(frozenset(self._ledger.partitions()))
         for part in (self._consumer, self._producer, self._progress):
             close(part)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is being read."""
+        return bool(self._runs)
 
     def turn(self, timeout_s: float) -> None:
         """Take over commands and pages, and start what is due."""

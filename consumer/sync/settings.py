@@ -47,12 +47,12 @@ class Settings:
             log.warning("settings.undecodable", key=key, offset=record.offset, error=str(error))
             return
         self._chosen[settings.company_id] = settings
-        log.info("settings.chosen", company=settings.company_id)
+        log.debug("settings.chosen", company=settings.company_id)
 
     def _drop(self, key: str) -> None:
         if key.isascii() and key.isdigit() and int(key) in self._chosen:
             del self._chosen[int(key)]
-            log.info("settings.initial", company=int(key))
+            log.debug("settings.initial", company=int(key))
 
     def say_defaults(self) -> None:
         """Tell of the companies that have chosen nothing."""

@@ -183,6 +183,13 @@ class Stage:
         ]
         return {value.run_id: value for value in values if isinstance(value, RunMarker)}
 
+    def all_markers(self) -> list[RunMarker]:
+        """Whatever was said of runs."""
+        values = [
+            self.codec.decode(one.value or b"", Result, RunMarker) for one in self.records(TOPICS.sync_log)
+        ]
+        return [value for value in values if isinstance(value, RunMarker)]
+
     def events(self, kind: Kind = Kind.USERS) -> list[Event]:
         """All events that were published."""
         topic = TOPICS.user_events if kind is Kind.USERS else TOPICS.timesheet_events
