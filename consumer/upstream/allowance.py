@@ -24,6 +24,7 @@ from http import HTTPStatus
 from math import inf
 
 from consumer.upstream.concurrency import Concurrency
+from consumer.upstream.pauses import JITTER_S, MOST_S
 from consumer.upstream.quota import Quota, ServerClock
 from consumer.upstream.share import Made, Recent, Share
 
@@ -37,7 +38,6 @@ _NEAR_S = SHORT_S + 1.5
 _SILENT = 20
 _MOST_LIMITS = 16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
-_JITTER_S = 0.5
 _STALE_S = 1.0
 
 
@@ -155,9 +155,10 @@ class Allowance:
         if lowest.quota.remaining > self._reserve(now):
             # Only lost calls have used it up, and they may never have arrived.
             return now
-        wake = self._clock.local(lowest.quota.reset)
+        # A reset may be nonsense. If it was not, the call that asks too early is one, and refused.
+        wake = min(self._clock.local(lowest.quota.reset), lowest.received + MOST_S)
         if self._share.has_others(now):
-            wake += self._jitter * _JITTER_S
+            wake += self._jitter * JITTER_S
         elif self._is_short(lowest.quota, now):
             wake = min(wake, self._recent.first_out(lowest.quota.limit - lowest.quota.remaining))
         return wake
@@ -264,4 +265,5 @@ class Allowance:
                 # A limit that has sunk is used up for longer than until the first of its calls is out of it.
                 out = self._recent.first_out(quota.limit)
                 until = until if out == inf else max(until, out)
-        self._closed_until = max(self._closed_until, until + self.rng.uniform(0.0, _JITTER_S))
+        until = min(until, now + MOST_S)
+        self._closed_until = max(self._closed_until, until + self.rng.uniform(0.0, JITTER_S))

@@ -26,6 +26,7 @@ from consumer.upstream.allowance import Answer
 from consumer.upstream.budget import Budget, TooLongError, is_patient
 from consumer.upstream.calls import CALLS
 from consumer.upstream.connections import Connections
+from consumer.upstream.pauses import MOST_S
 
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
@@ -34,7 +35,6 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
 MOST_CONNECTIONS = 500
 """To one server. How many calls are under way is limited elsewhere."""
 
-_LONGEST_HINT_S = 3600.0
 _LONGEST_WORDS = 1000
 _MOST_DIGITS = 12
 _SAYING = ("error_description", "message", "fields", "reason")
@@ -266,7 +266,7 @@ def _entry_words(entry: object) -> str:
 
 
 def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), _LONGEST_HINT_S)
+    return min(max(seconds, 0.0), MOST_S)
 
 
 def _is_number(value: str) -> bool:
