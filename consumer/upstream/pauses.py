@@ -18,6 +18,6 @@ def pause_s(refusals: int, asked_s: float, rng: random.Random) -> float:
     If that is next to nothing, the pause grows with each refusal.
     """
     pause = asked_s
-    if asked_s < LEAST_S:
+    if asked_s <= LEAST_S:
         pause = min(_LONGEST_GUESS_S, LEAST_S * 2.0 ** min(max(refusals, 1) - 1, 30))
     return min(pause, MOST_S) + rng.uniform(0.0, JITTER_S)
