@@ -3,15 +3,18 @@
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
 from consumer.exceptions import Misconfigured, NotFound, RateLimited, Rejected
 from consumer.upstream.budget import is_patient
 from consumer.upstream.calls import PROCORE
-from consumer.upstream.http import json_of, send
+from consumer.upstream.http import send
 from consumer.upstream.pauses import pause_s
+from consumer.upstream.shapes import read
 
 
 _RENEW_EARLY_S = 60.0
@@ -101,9 +104,17 @@ class TokenSource:
         except (Rejected, NotFound) as error:
             # RFC 6749 lets a server answer wrong credentials with 400; a 404 means a wrong login address.
             raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
-        body = json_of(PROCORE, _OPERATION, response)
-        self._renew_at = asked + max(float(body["expires_in"]) - _RENEW_EARLY_S, 1.0)
-        return str(body["access_token"])
+        token, lasts_s = read(PROCORE, _OPERATION, response, _token)
+        self._renew_at = asked + max(lasts_s - _RENEW_EARLY_S, 1.0)
+        return token
+
+
+def _token(body: Mapping[str, Any]) -> tuple[str, float]:
+    """An access token, and for how many seconds it can be used."""
+    token, lasts_s = body["access_token"], int(body["expires_in"])
+    if not isinstance(token, str) or not token:
+        raise TypeError
+    return token, lasts_s
 
 
 def _limited(error: RateLimited, seconds: float) -> RateLimited:
