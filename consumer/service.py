@@ -16,7 +16,7 @@ import structlog
 
 from consumer.broker.port import Broker
 from consumer.engine.config import EngineConfig
-from consumer.engine.dispatcher import Limits
+from consumer.engine.limits import Limits
 from consumer.engine.links import Links
 from consumer.engine.loop import Engine
 from consumer.engine.outage import ride_out

@@ -3,7 +3,7 @@
 *Closed*: calls are made. *Open*: none is made until a moment that moves away with each failed probe. *Half
 open*: one probe is under way. A refusal of access opens it at once, other failures when several follow each
 other without a success between them. An upstream that says when to come back is only waited for, and no
-probe is needed then.
+probe is needed then, unless it says so again and again for so long that this is an outage.
 """
 
 import random
@@ -52,10 +52,13 @@ class Breaker:
         if self.state is BreakerState.CLOSED:
             self._openings = 0
 
-    def failed(self, now: float, *, denied: bool, hint_s: float = 0.0) -> bool:
-        """A call failed; ``denied`` if access was refused. True if that opened the breaker."""
+    def failed(self, now: float, *, denied: bool, hint_s: float = 0.0, certain: bool = False) -> bool:
+        """A call failed; ``denied`` if access was refused. True if that opened the breaker.
+
+        ``certain`` says that this is an outage, however many calls have failed.
+        """
         self._failures += 1
-        limit = 1 if denied or self._openings else self.policy.failures
+        limit = 1 if denied or certain or self._openings else self.policy.failures
         if self.state is not BreakerState.CLOSED or self._failures < limit:
             return False
         self.open_since = now

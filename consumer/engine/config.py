@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from consumer.engine.breaker import BreakerPolicy
 from consumer.engine.clock import Clock
-from consumer.engine.dispatcher import Limits
+from consumer.engine.limits import Limits
 from consumer.engine.outbox import Topics
 from consumer.engine.retry import RetryPolicy
 

@@ -14,15 +14,8 @@ from dataclasses import dataclass, field
 
 from consumer.broker.port import TopicPartition
 from consumer.engine.clock import Clock
+from consumer.engine.limits import Limits
 from consumer.engine.work import Again, Key, Work
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much may run at the same time: in all, and of one company."""
-
-    in_flight: int = 200
-    per_company: int = 100
 
 
 @dataclass(slots=True)
@@ -93,7 +86,7 @@ class Dispatcher:
             company_id = next(iter(self._turns))
             del self._turns[company_id]
             company = self._companies[company_id]
-            if company.running >= self._limits.per_company:
+            if not self._limits.allow(company.running, len(self._running)):
                 self._turns[company_id] = None
                 blocked += 1
                 continue

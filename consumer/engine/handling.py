@@ -163,14 +163,17 @@ class Handling:
 
     def _postponed(self, work: Work, company_id: int, error: RateLimited | Unsure) -> Again | None:
         """No attempt is spent: the record keeps its place, unless its company's are set aside by now."""
+        wait = _PAUSED_S
+        if isinstance(error, RateLimited):
+            wait = error.retry_after_s + self._rng.uniform(0, self._config.retry.first_wait_s)
+            self._metrics.retries["rate_limited"].inc()
+            if not self._holds.is_parking(company_id):
+                self._holds.rest(company_id, error, wait, work.since or 0.0)
         if self._holds.is_parking(company_id):
             self._end(parked(work, self._handler, error.upstream, words_of(error), is_denied=False))
             return None
         if isinstance(error, Unsure):
-            return Again(work, _PAUSED_S)
-        wait = error.retry_after_s + self._rng.uniform(0, self._config.retry.first_wait_s)
-        self._metrics.retries["rate_limited"].inc()
-        self._holds.rest(company_id, error.upstream, wait)
+            return Again(work, wait)
         self._tell(work, error, wait)
         return Again(work)
 

@@ -1,7 +1,8 @@
 """Which companies are held, why, and until when. Lives on the handlers' loop.
 
 A company is held while one of its breakers is not closed, or while an upstream has asked for a pause. Probes
-find out when an outage is over.
+find out when an outage is over. An upstream that asks for one pause after the other and lets nothing come to
+an end between them is out, too: otherwise its records would be neither held nor set aside.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from consumer.engine.breaker import Breaker, BreakerPolicy, BreakerState
 from consumer.engine.clock import Clock
 from consumer.engine.handler import Handler
 from consumer.engine.process import words_of
-from consumer.engine.state import CompanyState
+from consumer.engine.state import CompanyState, Outage
 from consumer.exceptions import Misconfigured, RateLimited, Transient, UpstreamError
 from consumer.metrics import EngineMetrics, limited
 
@@ -44,15 +45,6 @@ class Held(Protocol):
         """Set aside what waits of the company."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """Why a company is held: the upstream, its words, and whether it refuses access."""
-
-    upstream: str
-    words: str
-    is_denied: bool
-
-
 @dataclass(slots=True)
 class _Company:
     breakers: dict[str, Breaker] = field(default_factory=dict)
@@ -60,6 +52,7 @@ class _Company:
     rests: dict[str, float] = field(default_factory=dict)
     held_since: float | None = None
     is_parking: bool = False
+    ended_at: float = float("-inf")
     answered_at: float = float("-inf")
     refused_at: float = float("-inf")
 
@@ -93,7 +86,7 @@ class Holds:
         """An attempt came to an end with answers."""
         company = self._companies.get(company_id)
         if company is not None:
-            company.answered_at = self._clock.now()
+            company.ended_at = company.answered_at = self._clock.now()
             for breaker in company.breakers.values():
                 breaker.succeeded()
 
@@ -102,34 +95,23 @@ class Holds:
         company = self._company(company_id)
         breaker = company.breakers.setdefault(error.upstream, Breaker(self._policy, self._rng))
         denied = isinstance(error, Misconfigured)
-        if not breaker.failed(self._clock.now(), denied=denied, hint_s=hint_s):
-            return
-        company.outages[error.upstream] = Outage(error.upstream, words_of(error), denied)
-        self._shown(company_id, error.upstream, BreakerState.OPEN)
-        (log.error if denied else log.warning)(
-            "company.held",
-            company=company_id,
-            upstream=error.upstream,
-            error=str(error),
-            what="access is refused: check its credentials, permissions and the app's connection"
-            if denied
-            else "its upstream does not answer",
-        )
-        self._hold(company_id, company)
-        self._spawn(self._probe(company_id, company, error.upstream, breaker))
+        if breaker.failed(self._clock.now(), denied=denied, hint_s=hint_s):
+            what = "access is refused: check its credentials, permissions and the app's connection"
+            self._out(company_id, company, error, breaker, what if denied else "its upstream does not answer")
 
-    def rest(self, company_id: int, upstream: str, seconds: float) -> None:
-        """The upstream has asked for a pause."""
+    def rest(self, company_id: int, error: RateLimited, seconds: float, since: float) -> None:
+        """The upstream has asked for a pause, on a record that was tried first at ``since``."""
+        upstream = error.upstream
         limited(upstream, seconds)
-        company = self._company(company_id)
-        until = self._clock.now() + seconds
-        if until <= company.rests.get(upstream, 0.0):
-            return
-        is_new = upstream not in company.rests
-        company.rests[upstream] = until
-        self._hold(company_id, company)
-        if is_new:
-            self._spawn(self._rest(company_id, company, upstream))
+        company, until = self._company(company_id), self._clock.now() + seconds
+        if self._patience(company, since) <= 0:
+            self._only_pauses(company_id, company, error, seconds)
+        elif until > company.rests.get(upstream, 0.0):
+            is_new = upstream not in company.rests
+            company.rests[upstream] = until
+            self._hold(company_id, company)
+            if is_new:
+                self._spawn(self._rest(company_id, company, error, since))
 
     # ------------------------------------------------------------ what follows
 
@@ -218,13 +200,41 @@ class Holds:
         company.is_parking = False
         self._held.release(company_id)
 
-    async def _rest(self, company_id: int, company: _Company, upstream: str) -> None:
-        give_up = self._clock.now() + self._hold_s
-        while (left := company.rests[upstream] - self._clock.now()) > 0:
-            if self._clock.now() >= give_up:
-                self._park(company_id, company, upstream)
-            await self._clock.sleep(left if company.is_parking else min(left, self._hold_s))
-        del company.rests[upstream]
+    def _patience(self, company: _Company, since: float) -> float:
+        """For how long pauses are waited for yet, on a record that was tried first at ``since``.
+
+        Whatever came to an end meanwhile shows that calls get through between the pauses. That a probe
+        works does not: what it asks for may be all that is answered.
+        """
+        return max(company.ended_at, since) + self._hold_s - self._clock.now()
+
+    def _out(
+        self, company_id: int, company: _Company, error: UpstreamError, breaker: Breaker, what: str
+    ) -> None:
+        """The breaker has opened: hold the company, and probe."""
+        company.outages[error.upstream] = Outage(error.upstream, words_of(error), breaker.is_denied)
+        self._shown(company_id, error.upstream, BreakerState.OPEN)
+        (log.error if breaker.is_denied else log.warning)(
+            "company.held", company=company_id, upstream=error.upstream, error=str(error), what=what
+        )
+        self._hold(company_id, company)
+        self._spawn(self._probe(company_id, company, error.upstream, breaker))
+
+    def _only_pauses(self, company_id: int, company: _Company, error: RateLimited, hint_s: float) -> None:
+        """Pauses have been asked for, and nothing else, for longer than they are waited for."""
+        breaker = company.breakers.setdefault(error.upstream, Breaker(self._policy, self._rng))
+        if breaker.failed(self._clock.now(), denied=False, hint_s=hint_s, certain=True):
+            self._out(company_id, company, error, breaker, "its upstream asks for pauses only")
+        self._park(company_id, company, error.upstream)
+
+    async def _rest(self, company_id: int, company: _Company, error: RateLimited, since: float) -> None:
+        while (left := company.rests[error.upstream] - self._clock.now()) > 0:
+            patience = self._patience(company, since)
+            if patience <= 0:
+                self._only_pauses(company_id, company, error, left)
+                break
+            await self._clock.sleep(min(left, patience))
+        del company.rests[error.upstream]
         self._release(company_id, company)
 
     def _park(self, company_id: int, company: _Company, upstream: str) -> None:

@@ -61,3 +61,12 @@ class EngineState:
     turned_at: float = 0.0
     partitions: tuple[PartitionState, ...] = ()
     companies: tuple[CompanyState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Why a company is held: the upstream, its words, and whether it refuses access."""
+
+    upstream: str
+    words: str
+    is_denied: bool

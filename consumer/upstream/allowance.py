@@ -24,6 +24,7 @@ from http import HTTPStatus
 from math import inf
 
 from consumer.upstream.concurrency import Concurrency
+from consumer.upstream.pauses import JITTER_S, MOST_S, pause_s
 from consumer.upstream.quota import Quota, ServerClock
 from consumer.upstream.share import Made, Recent, Share
 
@@ -36,8 +37,6 @@ PATIENCE_S = 2.0
 _NEAR_S = SHORT_S + 1.5
 _SILENT = 20
 _MOST_LIMITS = 16
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
-_JITTER_S = 0.5
 _STALE_S = 1.0
 
 
@@ -92,6 +91,7 @@ class Allowance:
     _far_at: float = -inf
     _start: float = 1.0
     _closed_until: float = -inf
+    _closed_at: float = -inf
     _refusals: int = 0
     _silent: int = 0
     _jitter: float = 0.0
@@ -155,9 +155,10 @@ class Allowance:
         if lowest.quota.remaining > self._reserve(now):
             # Only lost calls have used it up, and they may never have arrived.
             return now
-        wake = self._clock.local(lowest.quota.reset)
+        # A reset may be nonsense. If it was not, the call that asks too early is one, and refused.
+        wake = min(self._clock.local(lowest.quota.reset), lowest.received + MOST_S)
         if self._share.has_others(now):
-            wake += self._jitter * _JITTER_S
+            wake += self._jitter * JITTER_S
         elif self._is_short(lowest.quota, now):
             wake = min(wake, self._recent.first_out(lowest.quota.limit - lowest.quota.remaining))
         return wake
@@ -211,7 +212,7 @@ class Allowance:
             # Of a limit that has only just sunk, this process's own calls may be the reason.
             self._share.saw_refusal(now)
         if refused or overloaded:
-            self._close(answer.retry_after_s, quota, now)
+            self._close(sent, answer.retry_after_s, quota, now)
         else:
             self._refusals = 0
 
@@ -251,17 +252,18 @@ class Allowance:
             own = self._recent.since(reading.sent - SHORT_S) + len(self._flying)
             self._share.saw_window(quota.limit - quota.remaining, own, reading.received)
 
-    def _close(self, retry_after_s: float | None, quota: Quota | None, now: float) -> None:
+    def _close(self, sent: float, asked_s: float | None, quota: Quota | None, now: float) -> None:
         """Let no call go for as long as is asked, and a little longer by chance."""
-        self._refusals += 1
-        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._refusals - 1, 30))
-        until = now + pause
-        if retry_after_s is not None:
-            until = now + retry_after_s
-        elif quota is not None and self._clock.local(quota.reset) > now:
+        if sent >= self._closed_at:
+            # What was under way together is refused together, which is one refusal.
+            self._refusals += 1
+            self._closed_at = now
+        if asked_s is None and quota is not None:
             until = self._clock.local(quota.reset)
-            if until <= now + _NEAR_S and not quota.remaining:
+            if now < until <= now + _NEAR_S and not quota.remaining:
                 # A limit that has sunk is used up for longer than until the first of its calls is out of it.
                 out = self._recent.first_out(quota.limit)
                 until = until if out == inf else max(until, out)
-        self._closed_until = max(self._closed_until, until + self.rng.uniform(0.0, _JITTER_S))
+            asked_s = until - now
+        until = now + pause_s(self._refusals, asked_s or 0.0, self.rng)
+        self._closed_until = max(self._closed_until, until)

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from itertools import count
 from typing import Any
 
 import httpx
@@ -26,6 +28,8 @@ from consumer.upstream.allowance import Answer
 from consumer.upstream.budget import Budget, TooLongError, is_patient
 from consumer.upstream.calls import CALLS
 from consumer.upstream.connections import Connections
+from consumer.upstream.error_words import error_words
+from consumer.upstream.pauses import LEAST_S, MOST_S, pause_s
 
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
@@ -34,10 +38,9 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=60.0)
 MOST_CONNECTIONS = 500
 """To one server. How many calls are under way is limited elsewhere."""
 
-_LONGEST_HINT_S = 3600.0
 _LONGEST_WORDS = 1000
 _MOST_DIGITS = 12
-_SAYING = ("error_description", "message", "fields", "reason")
+_CHANCE = random.Random()  # noqa: S311 - spreads calls, keeps no secret
 _KINDS: Mapping[int, type[UpstreamError]] = {
     HTTPStatus.UNAUTHORIZED: Misconfigured,
     HTTPStatus.FORBIDDEN: Misconfigured,
@@ -80,7 +83,7 @@ def classify(upstream: str, operation: str, response: httpx.Response, now: float
     error = _kind(response)(upstream, operation, status, words)
     if isinstance(error, RateLimited):
         hint = retry_hint(response.headers, now)
-        error.retry_after_s = error.retry_after_s if hint is None else hint
+        error.retry_after_s = max(LEAST_S, hint or 0.0)
     elif isinstance(error, Transient):
         error.retry_after_s = retry_after(response.headers, now)
     return error
@@ -105,8 +108,9 @@ async def send(
     body: object = None,
     headers: Mapping[str, str] | None = None,
     budget: Budget | None = None,
+    may_wait: bool = True,
 ) -> httpx.Response:
-    """Make one call, once the budget allows it.
+    """Make one call, once the budget allows it. If it is refused for now, who is patient waits, if they may.
 
     A change is not asked for, and Unsure raised, while ``may_write`` says no. Raises an UpstreamError whose
     text has neither address, headers nor personal data.
@@ -118,18 +122,19 @@ async def send(
         content=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
         headers={**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})},
     )
-    while True:
+    for refusals in count(1):
         if budget is None:
             response = await _sent(client, upstream, operation, request)
         else:
             response = await _in_turn(budget, client, upstream, operation, request)
         failure = classify(upstream, operation, response, time.time())
         if failure is None:
-            return response
-        if not isinstance(failure, RateLimited) or not is_patient():
+            break
+        if not isinstance(failure, RateLimited) or not is_patient() or not may_wait:
             raise failure
         # A refused call had no effect, and whoever reads page by page would have to begin anew.
-        await asyncio.sleep(failure.retry_after_s)
+        await asyncio.sleep(pause_s(refusals, failure.retry_after_s, _CHANCE))
+    return response
 
 
 async def _in_turn(
@@ -201,80 +206,12 @@ def retry_hint(headers: httpx.Headers, now: float) -> float | None:
     return hint
 
 
-def error_words(body: object) -> tuple[str, ...]:
-    """Every message in an error body, word for word, whichever of the known shapes it has.
-
-    ``{"message"}``, ``{"errors": "…"}``, ``{"errors": ["…"]}``, ``{"errors": {field: ["…"]}}``, a list of
-    such objects as ``{"errors": […]}``, ``{"code", "message", "fields", "reason"}``,
-    ``{"error": {"reason"}}``, ``{"error": {"code", "message", "details"}}``,
-    ``{"error", "error_description"}`` and SmartBarrel's
-    ``{"error": {"message", "fields": [{"field", "message"}]}}``.
-    """
-    if not isinstance(body, Mapping):
-        return ()
-    words = [*_from_errors(body.get("errors")), *_from_error(body.get("error"))]
-    words += [body[key] for key in _SAYING if _is_said(body.get(key))]
-    return tuple(dict.fromkeys(words))
-
-
-def _from_errors(errors: object) -> list[str]:
-    if isinstance(errors, str):
-        return [errors]
-    if isinstance(errors, Sequence):
-        return [word for error in errors for word in _from_item(error)]
-    return _from_fields(errors)
-
-
-def _from_item(error: object) -> list[str]:
-    """The words of one error of a list: a text, or an object, of which a sync action's repeats the input."""
-    if isinstance(error, str):
-        return [error]
-    if not isinstance(error, Mapping):
-        return []
-    said = [error["message"]] if _is_said(error.get("message")) else []
-    return said + _from_fields(error.get("errors"))
-
-
-def _from_fields(errors: object) -> list[str]:
-    if not isinstance(errors, Mapping):
-        return []
-    return [
-        f"{field} {message}"
-        for field, messages in errors.items()
-        for message in (messages if isinstance(messages, list) else [messages])
-    ]
-
-
-def _from_error(error: object) -> list[str]:
-    if isinstance(error, str):
-        return [error]
-    if not isinstance(error, Mapping):
-        return []
-    fields = error.get("fields")
-    if isinstance(fields, list) and fields:
-        return [_entry_words(entry) for entry in fields]
-    said = [str(error[key]) for key in ("reason", "message") if error.get(key)]
-    details = error.get("details")
-    return said + [_entry_words(entry) for entry in details] if isinstance(details, list) else said
-
-
-def _entry_words(entry: object) -> str:
-    if not isinstance(entry, Mapping):
-        return str(entry)
-    source, message = entry.get("source"), str(entry.get("message", dict(entry)))
-    return f"{source} {message}" if source else message
-
-
 def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), _LONGEST_HINT_S)
+    return min(max(seconds, 0.0), MOST_S)
 
 
 def _is_number(value: str) -> bool:
     return value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS
-
-
-def _is_said(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
 
 
 def _duplicate(upstream: str, operation: str, body: object, words: tuple[str, ...]) -> Duplicate | None:

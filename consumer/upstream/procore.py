@@ -6,6 +6,8 @@ How its answers are read stands in ``procore_answers``.
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
+from itertools import count
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -15,7 +17,7 @@ from consumer.exceptions import Misconfigured, NotFound
 from consumer.model.events import UserEvent
 from consumer.upstream.budget import Budget
 from consumer.upstream.calls import PROCORE
-from consumer.upstream.http import json_of, send
+from consumer.upstream.http import send
 from consumer.upstream.paging import Listing, Page
 from consumer.upstream.procore_answers import (
     Classification,
@@ -27,13 +29,15 @@ from consumer.upstream.procore_answers import (
     Timecard,
     classification,
     cost_code,
+    location,
     person,
     project,
-    text,
+    sub_job,
     timecard,
     user_event,
 )
 from consumer.upstream.procore_tokens import TokenSource
+from consumer.upstream.shapes import read, rows
 
 
 T = TypeVar("T")
@@ -75,15 +79,15 @@ class Procore:
             return replace(user_event(self.company_id, item, asked_at), is_active=False)
 
         path = f"/rest/v1.3/companies/{self.company_id}/users"
-        key, count = attrgetter("user_id"), 0
+        key, found = attrgetter("user_id"), 0
         async for page in self._listing("listCompanyUsers", path, active, key, _EXTENDED).pages():
-            count += len(page)
+            found += len(page)
             yield page
         path = f"/rest/v1.0/companies/{self.company_id}/users/inactive"
         async for page in self._listing("listInactiveCompanyUsers", path, inactive, key).pages():
-            count += len(page)
+            found += len(page)
             yield page
-        _refuse_nobody("listCompanyUsers", count)
+        _refuse_nobody("listCompanyUsers", found)
 
     async def people(self) -> Sequence[Person]:
         """Everybody in the directory, users and contacts, active and inactive; raises as ``users`` does."""
@@ -120,13 +124,14 @@ class Procore:
             response = await self._send("listCompanyPeople", "GET", path, params=params)
         except NotFound as error:
             raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
-        _refuse_nobody("listCompanyPeople", len(json_of(NAME, "listCompanyPeople", response)))
+        _refuse_nobody("listCompanyPeople", len(read(NAME, "listCompanyPeople", response, rows(person))))
 
     async def user(self, user_id: int) -> UserEvent:
         """One user, active or not, as an event of this moment. Raises NotFound."""
         asked_at = datetime.now(UTC)
         path = f"/rest/v1.3/companies/{self.company_id}/users/{user_id}"
-        return user_event(self.company_id, await self._call("showCompanyUser", "GET", path), asked_at)
+        parse = partial(user_event, self.company_id, asked_at=asked_at)
+        return await self._call("showCompanyUser", "GET", path, parse)
 
     async def create_contact(
         self, *, first_name: str, last_name: str, employee_id: str | None, origin_id: str
@@ -141,32 +146,30 @@ class Procore:
         if employee_id is not None:
             fields["employee_id"] = employee_id
         path = f"/rest/v1.0/companies/{self.company_id}/people"
-        return person(await self._call("createCompanyPerson", "POST", path, body={"person": fields}))
+        return await self._call("createCompanyPerson", "POST", path, person, body={"person": fields})
 
     async def update_person(self, person_id: int, fields: Mapping[str, object]) -> Person:
         """Change a person; ``last_name`` is required, even if it stays. Raises NotFound."""
         path = f"/rest/v1.0/companies/{self.company_id}/people/{person_id}"
-        return person(await self._call("updateCompanyPerson", "PATCH", path, body={"person": fields}))
+        return await self._call("updateCompanyPerson", "PATCH", path, person, body={"person": fields})
 
     # ------------------------------------------------------------ classifications
 
     async def classifications(self) -> Sequence[Classification]:
         """The company's work classifications."""
         path = f"/rest/v1.0/companies/{self.company_id}/work_classifications"
-        pages = self._pages("listCompanyWorkClassifications", path)
-        return [classification(item) async for page in pages for item in page]
+        return await self._rows("listCompanyWorkClassifications", path, classification)
 
     async def create_classification(self, fields: Mapping[str, object]) -> Classification:
         """Create a classification at the company. Look for one first: names may repeat."""
         path = f"/rest/v1.0/companies/{self.company_id}/work_classifications"
         body = {"work_classification": fields}
-        return classification(await self._call("createCompanyWorkClassification", "POST", path, body=body))
+        return await self._call("createCompanyWorkClassification", "POST", path, classification, body=body)
 
     async def project_classifications(self, project_id: int) -> Sequence[Classification]:
         """The classifications of a project, active there or not."""
         path = f"/rest/v1.0/projects/{project_id}/work_classifications"
-        pages = self._pages("listProjectWorkClassifications", path)
-        return [classification(item) async for page in pages for item in page]
+        return await self._rows("listProjectWorkClassifications", path, classification)
 
     async def import_classifications(self, project_id: int) -> None:
         """Put all of the company's classifications on a project."""
@@ -190,26 +193,24 @@ class Procore:
             ("filters[include_in_progress]", "true"),
         )
         path = f"/rest/v1.0/companies/{self.company_id}/timecard_entries"
-        return [
-            timecard(item) async for page in self._pages("listTimecardEntries", path, params) for item in page
-        ]
+        return await self._rows("listTimecardEntries", path, timecard, params)
 
     async def timecard(self, entry_id: int) -> Timecard:
         """One entry. Raises NotFound."""
         path = f"/rest/v1.0/companies/{self.company_id}/timecard_entries/{entry_id}"
-        return timecard(await self._call("showTimecardEntry", "GET", path))
+        return await self._call("showTimecardEntry", "GET", path, timecard)
 
     async def create_timecard(self, project_id: int, fields: Mapping[str, object]) -> Timecard:
         """Create an entry. Look for one first: this is no upsert."""
         path = f"/rest/v1.0/companies/{self.company_id}/timecard_entries"
         body = {"project_id": project_id, "timecard_entry": fields}
-        return timecard(await self._call("createTimecardEntry", "POST", path, body=body))
+        return await self._call("createTimecardEntry", "POST", path, timecard, body=body)
 
     async def update_timecard(self, entry_id: int, project_id: int, fields: Mapping[str, object]) -> Timecard:
         """Change an entry."""
         path = f"/rest/v1.0/companies/{self.company_id}/timecard_entries/{entry_id}"
         body = {"project_id": project_id, "timecard_entry": fields}
-        return timecard(await self._call("updateTimecardEntry", "PATCH", path, body=body))
+        return await self._call("updateTimecardEntry", "PATCH", path, timecard, body=body)
 
     async def classify_timecard(self, entry_id: int, classification_id: int) -> None:
         """Put a classification on an entry, by the one call that documents it: the bulk update."""
@@ -230,35 +231,37 @@ class Procore:
     async def sub_jobs(self, project_id: int) -> Sequence[SubJob]:
         """The sub jobs of a project."""
         params = (("project_id", str(project_id)),)
-        pages = self._pages("listSubJobs", "/rest/v1.0/sub_jobs", params)
-        return [SubJob(int(item["id"]), text(item.get("code"))) async for page in pages for item in page]
+        return await self._rows("listSubJobs", "/rest/v1.0/sub_jobs", sub_job, params)
 
     async def cost_codes(self, project_id: int, sub_job_id: int | None) -> Sequence[CostCode]:
         """The cost codes of a project, or those of one of its sub jobs."""
         params = [("project_id", str(project_id))]
         if sub_job_id is not None:
             params.append(("sub_job_id", str(sub_job_id)))
-        pages = self._pages("listCostCodes", "/rest/v1.0/cost_codes", params)
-        return [cost_code(item) async for page in pages for item in page]
+        return await self._rows("listCostCodes", "/rest/v1.0/cost_codes", cost_code, params)
 
     async def locations(self, project_id: int) -> Sequence[Location]:
         """The locations of a project."""
-        pages = self._pages("listProjectLocations", f"/rest/v1.0/projects/{project_id}/locations")
-        return [Location(int(item["id"]), str(item["name"])) async for page in pages for item in page]
+        path = f"/rest/v1.0/projects/{project_id}/locations"
+        return await self._rows("listProjectLocations", path, location)
 
     # ------------------------------------------------------------ calls
 
-    async def _pages(
-        self, operation: str, path: str, params: Sequence[tuple[str, str]] = ()
-    ) -> AsyncIterator[list[Mapping[str, Any]]]:
-        """Each page, until no ``next`` link is given. The total is not looked at: these lists are short."""
-        page = 1
-        while True:
+    async def _rows(
+        self,
+        operation: str,
+        path: str,
+        parse: Callable[[Mapping[str, Any]], T],
+        params: Sequence[tuple[str, str]] = (),
+    ) -> Sequence[T]:
+        """All pages, until no ``next`` link is given. The total is not looked at: these lists are short."""
+        found: list[T] = []
+        for page in count(1):
             response = await self._page(operation, path, params, page)
-            yield json_of(NAME, operation, response)
+            found += read(NAME, operation, response, rows(parse))
             if "next" not in response.links:
-                return
-            page += 1
+                break
+        return found
 
     def _listing(
         self,
@@ -273,8 +276,8 @@ class Procore:
         async def ask(page: int) -> Page[T]:
             asked_at = datetime.now(UTC)
             response = await self._page(operation, path, params, page)
-            rows = [parse(item, asked_at) for item in json_of(NAME, operation, response)]
-            return Page(rows, _total(response), "next" not in response.links)
+            found = read(NAME, operation, response, rows(lambda item: parse(item, asked_at)))
+            return Page(found, _total(response), "next" not in response.links)
 
         return Listing(ask, key, NAME, operation)
 
@@ -285,11 +288,15 @@ class Procore:
         return await self._send(operation, "GET", path, params=query)
 
     async def _call(
-        self, operation: str, method: str, path: str, *, body: object = None
-    ) -> Mapping[str, Any]:
-        response = await self._send(operation, method, path, body=body)
-        answer: Mapping[str, Any] = json_of(NAME, operation, response)
-        return answer
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        parse: Callable[[Mapping[str, Any]], T],
+        *,
+        body: object = None,
+    ) -> T:
+        return read(NAME, operation, await self._send(operation, method, path, body=body), parse)
 
     async def _send(
         self,

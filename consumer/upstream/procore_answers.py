@@ -153,9 +153,19 @@ def cost_code(item: Mapping[str, Any]) -> CostCode:
     return CostCode(int(item["id"]), str(item["full_code"]), int(item["biller_id"]) if of_sub_job else None)
 
 
+def sub_job(item: Mapping[str, Any]) -> SubJob:
+    """A sub job of a list answer."""
+    return SubJob(int(item["id"]), text(item.get("code")))
+
+
+def location(item: Mapping[str, Any]) -> Location:
+    """A location of a list answer."""
+    return Location(int(item["id"]), str(item["name"]))
+
+
 def timecard(item: Mapping[str, Any]) -> Timecard:
     """A timecard entry of any answer. ``hours`` comes as "8.0", also when "8.00" was sent."""
-    location = item.get("location") or {}
+    place = item.get("location") or {}
     hours, lunch = item.get("hours"), item.get("lunch_time")
     classified = item.get("work_classification_id")
     if classified is None:
@@ -171,7 +181,7 @@ def timecard(item: Mapping[str, Any]) -> Timecard:
         description=text(item.get("description")),
         cost_code_id=item.get("cost_code_id"),
         sub_job_id=item.get("sub_job_id"),
-        location_id=location.get("id"),
+        location_id=place.get("id"),
         time_in=_moment(item.get("time_in")),
         time_out=_moment(item.get("time_out")),
         lunch_minutes=None if lunch is None or lunch == "" else int(lunch),

@@ -17,8 +17,9 @@ from consumer.exceptions import Misconfigured, NotFound
 from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
 from consumer.upstream.budget import Budget
 from consumer.upstream.calls import SMARTBARREL
-from consumer.upstream.http import json_of, send
+from consumer.upstream.http import send
 from consumer.upstream.paging import Listing, Page
+from consumer.upstream.shapes import read, rows
 
 
 T = TypeVar("T")
@@ -104,26 +105,26 @@ class SmartBarrel:
     async def workers_page(self, page: int) -> tuple[Sequence[Worker], int]:
         """One page of all workers, oldest first, and how many workers there are."""
         params = (("page", str(page)), ("per_page", str(PER_PAGE)))
-        body = await self._call("listWorkers", "GET", "workers", params=params)
-        return [worker(item) for item in body["data"]], int(body["meta"]["total"])
+        found = await self._call("listWorkers", "GET", "workers", _page_of(worker), params=params)
+        return found.rows, found.total or 0
 
     async def probe(self) -> None:
         """Ask for a worker whom nobody is."""
         params = (("external_id", "procore:0"), ("page", "1"), ("per_page", "1"))
-        await self._call("listWorkers", "GET", "workers", params=params)
+        await self._call("listWorkers", "GET", "workers", _page_of(worker), params=params)
 
     async def worker(self, worker_id: str) -> Worker:
         """One worker. Raises NotFound."""
-        return worker(await self._call("getWorker", "GET", f"workers/{worker_id}"))
+        return await self._call("getWorker", "GET", f"workers/{worker_id}", worker)
 
     async def create_worker(self, fields: Mapping[str, object], idempotency_key: str) -> Worker:
         """Create a worker; the same key and fields answer the same worker again. Raises Duplicate."""
         headers = {"Idempotency-Key": idempotency_key}
-        return worker(await self._call("createWorker", "POST", "workers", body=fields, headers=headers))
+        return await self._call("createWorker", "POST", "workers", worker, body=fields, headers=headers)
 
     async def update_worker(self, worker_id: str, fields: Mapping[str, object]) -> Worker:
         """Change the given fields; None clears one. Raises Duplicate, NotFound."""
-        return worker(await self._call("updateWorker", "PATCH", f"workers/{worker_id}", body=fields))
+        return await self._call("updateWorker", "PATCH", f"workers/{worker_id}", worker, body=fields)
 
     async def positions(self) -> Sequence[Position]:
         """All positions, active and inactive."""
@@ -132,11 +133,11 @@ class SmartBarrel:
     async def create_position(self, fields: Mapping[str, object], idempotency_key: str) -> Position:
         """Create a position; the same key and fields answer the same one again. Raises Duplicate."""
         headers = {"Idempotency-Key": idempotency_key}
-        return position(await self._call("createPosition", "POST", "positions", body=fields, headers=headers))
+        return await self._call("createPosition", "POST", "positions", position, body=fields, headers=headers)
 
     async def update_position(self, position_id: str, fields: Mapping[str, object]) -> Position:
         """Change the given fields. Raises Duplicate, NotFound."""
-        return position(await self._call("updatePosition", "PATCH", f"positions/{position_id}", body=fields))
+        return await self._call("updatePosition", "PATCH", f"positions/{position_id}", position, body=fields)
 
     async def timesheets(
         self, date_from: date | None = None, date_to: date | None = None, project_id: str | None = None
@@ -182,21 +183,19 @@ class SmartBarrel:
         number: int,
     ) -> Page[T]:
         query = (*params, ("page", str(number)), ("per_page", str(PER_PAGE)))
-        body = await self._call(operation, "GET", path, params=query)
-        total = int(body["meta"]["total"])
-        is_last = number * body["meta"]["per_page"] >= total
-        return Page([parse(item) for item in body["data"]], total, is_last)
+        return await self._call(operation, "GET", path, _page_of(parse, number), params=query)
 
     async def _call(
         self,
         operation: str,
         method: str,
         path: str,
+        parse: Callable[[Mapping[str, Any]], T],
         *,
         params: Sequence[tuple[str, str]] = (),
         body: object = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Mapping[str, Any]:
+    ) -> T:
         try:
             response = await send(
                 self._client,
@@ -214,8 +213,18 @@ class SmartBarrel:
                 raise
             # There is nothing else that could be missing but the company, or the whole address.
             raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
-        answer: Mapping[str, Any] = json_of(NAME, operation, response)
-        return answer
+        return read(NAME, operation, response, parse)
+
+
+def _page_of(parse: Callable[[Mapping[str, Any]], T], number: int = 1) -> Callable[[Any], Page[T]]:
+    """Reads the page of that number of a list."""
+
+    def read_page(body: Any) -> Page[T]:
+        total = int(body["meta"]["total"])
+        is_last = number * int(body["meta"]["per_page"]) >= total
+        return Page(rows(parse)(body["data"]), total, is_last)
+
+    return read_page
 
 
 def worker(item: Mapping[str, Any]) -> Worker:

@@ -31,6 +31,12 @@ def test_a_refusal_of_access_opens_it_at_once(breaker: Breaker) -> None:
     assert 5.5 <= breaker.until <= 6.0
 
 
+def test_what_is_certainly_an_outage_opens_it_at_once_and_is_no_refusal_of_access(breaker: Breaker) -> None:
+    assert breaker.failed(5.0, denied=False, hint_s=30.0, certain=True)
+    assert (breaker.state, breaker.is_denied, breaker.until) == (BreakerState.OPEN, False, 35.0)
+    assert not breaker.failed(6.0, denied=False, certain=True), "it is open already"
+
+
 def test_each_probe_that_fails_doubles_the_wait_up_to_the_longest(breaker: Breaker) -> None:
     breaker.failed(0.0, denied=True)
     for ceiling in (2.0, 4.0, 8.0, 8.0, 8.0):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from consumer.broker.port import Record, TopicPartition
 from consumer.engine.clock import Clock
-from consumer.engine.dispatcher import Dispatcher, Limits
+from consumer.engine.dispatcher import Dispatcher
+from consumer.engine.limits import Limits
 from consumer.engine.work import Again, Work
 
 
@@ -97,6 +98,51 @@ def test_no_more_runs_than_the_limits_allow_in_all_and_per_company() -> None:
         assert sorted(gate.finished) == list(range(6))
 
     on_a_loop(test)
+
+
+def test_companies_whose_calls_all_wait_leave_a_place_for_one_that_comes_later() -> None:
+    """As of small request budgets: each call waits for seconds, and each company has a long queue."""
+
+    async def test() -> None:
+        gate = Gate()
+        dispatcher = dispatcher_of(gate.run, Limits(in_flight=8, per_company=4))
+        for offset in range(20):
+            dispatcher.submit(work(offset, f"k{offset}", company=1 if offset < 10 else 2))
+        await settle()
+        assert gate.started == [0, 1, 2, 3, 10, 11], "the first was alone, and nothing is taken from it"
+        dispatcher.submit(work(20, "other", company=3))
+        await settle()
+        assert gate.started[6:] == [20]
+        for offset in (0, 1, 2):
+            await gate.end(offset)
+        assert dispatcher.running() == 6, "two places are free again for whoever comes next"
+        for offset in range(21):
+            await gate.end(offset)
+        assert sorted(gate.finished) == list(range(21))
+
+    on_a_loop(test)
+
+
+@given(companies=st.integers(1, 30), in_flight=st.integers(1, 300), most=st.integers(1, 300))
+def test_limits_leave_nobody_without_a_place_while_one_is_free_and_give_one_alone_all_of_its_own(
+    companies: int, in_flight: int, most: int
+) -> None:
+    limits = Limits(in_flight, most)
+    running = [0] * companies
+    while sum(running) < in_flight:
+        able = [number for number, one in enumerate(running) if limits.allow(one, sum(running))]
+        if not able:
+            break
+        running[min(able, key=running.__getitem__)] += 1
+    assert sum(running) <= in_flight
+    assert max(running) - min(running) <= 1, "all that wait have equal shares"
+    assert max(running) <= most
+    if companies == 1:
+        assert running == [min(most, in_flight)]
+    if sum(running) < in_flight:
+        assert limits.allow(0, sum(running))
+    if 2 * most <= in_flight:
+        assert in_flight - sum(running) >= min(running) - 1
 
 
 def test_a_single_record_of_one_company_does_not_wait_behind_a_long_queue_of_another() -> None:

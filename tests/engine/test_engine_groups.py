@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from consumer.broker.port import Record
-from consumer.engine.dispatcher import Limits
 from consumer.engine.handler import Handled
+from consumer.engine.limits import Limits
 from consumer.exceptions import Fenced
 from consumer.model.events import UserEvent
 from consumer.model.results import Outcome

@@ -341,3 +341,67 @@ def test_a_pause_that_is_asked_for_and_longer_than_the_hold_time_parks(stage: St
     found = stage.wait_for_results(3)
     running.stop()
     assert Counter(found.values()) == {Outcome.PARKED: 2, Outcome.CREATED: 1}
+
+
+def pause(seconds: float, status: int = 503) -> RateLimited:
+    """A request to come back later."""
+    limited = RateLimited("procore", "createTimecardEntry", status, ("Down for maintenance.",))
+    limited.retry_after_s = seconds
+    return limited
+
+
+def test_hours_of_short_pauses_park_after_the_hold_time_and_all_is_applied_when_they_are_over(
+    stage: Stage,
+) -> None:
+    """As of a server in maintenance, which answers 503 and ``Retry-After: 60`` to everything."""
+    upstream = Upstream({BROKEN: pause(60.0)})
+    running = stage.engine(upstream.script(), clock=HOUR, hold_s=600.0, breaker=BreakerPolicy())
+    stage.publish(*both(10))
+    with redriving(stage, running):
+        until(lambda: len(stage.read(TOPICS.dead_letters)) == 30, "for the held ones to be parked")
+        began = HOUR.now()
+        stage.publish(*(user(100 + number, company_id=BROKEN) for number in range(5)))
+        until(lambda: len(stage.read(TOPICS.dead_letters)) == 35, "for the later ones to be parked at once")
+        assert HOUR.now() < began + 1200.0
+        assert Counter(company for company, _ in upstream.handled) == {FINE: 30}
+        (broken,) = [one for one in running.engine.state().companies if one.company_id == BROKEN]
+        assert broken.parking
+        upstream.broken.clear()
+        until(lambda: len(upstream.handled) == 65, "for everything to be applied")
+        found = stage.wait_for_results(65 + 35)
+    running.stop()
+    assert Counter(found.values()) == {Outcome.CREATED: 65, Outcome.PARKED: 35}
+    parked = [result for result in stage.results() if result.outcome is Outcome.PARKED]
+    assert {(reason.code, reason.upstream) for result in parked for reason in result.reasons} == {
+        ("upstream_unavailable", "Down for maintenance.")
+    }
+
+
+def test_pauses_between_which_calls_get_through_never_park_however_long_they_go_on(stage: Stage) -> None:
+    """As of a small budget and a long queue: each record waits for longer than the hold time."""
+    upstream, asked = Upstream(), Counter[int]()
+
+    async def act(event: UserEvent) -> Handled:
+        asked[event.user_id] += 1
+        if asked.total() % 5:
+            raise pause(60.0, 429)
+        return await upstream.act(event)
+
+    running = stage.engine(Script(act), clock=HOUR, hold_s=600.0)
+    stage.publish(*(user(number, company_id=BROKEN) for number in range(20)))
+    began = HOUR.now()
+    found = stage.wait_for_results(20)
+    assert HOUR.now() > began + 600.0
+    running.stop()
+    assert set(found.values()) == {Outcome.CREATED}
+    assert running.handler.probes == []
+
+
+def test_a_record_that_is_the_last_to_be_asked_to_wait_is_set_aside_with_the_others(stage: Stage) -> None:
+    """Alone in its company, it is neither among those that wait nor held by anything but its own pauses."""
+    upstream = Upstream({BROKEN: pause(0.05)})
+    running = stage.engine(upstream.script(), hold_s=0.3, retry=RetryPolicy(first_wait_s=0.001))
+    stage.publish(user(1, company_id=BROKEN))
+    found = stage.wait_for_results(1)
+    running.stop()
+    assert set(found.values()) == {Outcome.PARKED}

@@ -18,8 +18,8 @@ from consumer.broker.connect import connect
 from consumer.broker.port import Broker, Message, Position, Record, TopicPartition, TopicSpec
 from consumer.engine.breaker import BreakerPolicy
 from consumer.engine.config import EngineConfig
-from consumer.engine.dispatcher import Limits
 from consumer.engine.handler import Handled, Subject
+from consumer.engine.limits import Limits
 from consumer.engine.links import Links
 from consumer.engine.loop import Engine
 from consumer.engine.outbox import Topics

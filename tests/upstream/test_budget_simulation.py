@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.upstream.allowance import Allowance
+from consumer.upstream.allowance import Allowance, Answer
 from tests.upstream.rate_server import Caller, Server, Window, play
 
 
@@ -117,6 +117,38 @@ def test_one_process_is_hardly_ever_refused_whatever_the_limits(  # noqa: PLR091
     play(server, processes, START, 2 * length_s, random.Random(seed), slow)
     # Both limits used up at one moment, of which an answer tells one: one probe a window.
     assert refusals(server) <= 3
+
+
+ODD = {"X-Rate-Limit-Limit": "25", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": str(10**11)}
+
+
+class OddServer(Server):
+    """Says with each answer that nothing more is allowed for years."""
+
+    def answer(self, real: float) -> Answer:
+        """Let the call pass all the same."""
+        self.statuses.append((real, 200))
+        return Answer(200, ODD)
+
+
+@pytest.mark.parametrize("status", [200, 429])
+def test_a_reset_that_is_years_away_is_waited_for_an_hour_and_then_asked_about_by_one_call(
+    status: int,
+) -> None:
+    """One odd header, of an answer that was counted or refused, must not stop a company for good."""
+    server, process = Server([spike()]), callers(1, 11)
+    allowance = process[0].allowance
+    allowance.answered(allowance.begin(START - 1.0), Answer(status, ODD), START)
+    play(server, process, START, HOUR + 60.0, random.Random(11))
+    assert START + HOUR <= server.statuses[0][0] <= START + HOUR + 2.0
+    assert server.statuses[1][0] >= server.statuses[0][0] + 0.02, "one call asks, the others wait for it"
+    assert (refusals(server), accepted(server) >= 0.97 * 25 * 5) == (0, True)
+
+
+def test_while_resets_stay_years_away_one_call_an_hour_is_made() -> None:
+    server = OddServer([])
+    play(server, callers(1, 12), START, 5 * HOUR, random.Random(12))
+    assert len(server.statuses) == 5
 
 
 def _between(rng: random.Random, slowest: float) -> float:

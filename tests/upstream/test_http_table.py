@@ -20,7 +20,8 @@ from consumer.exceptions import (
     Transient,
     UpstreamError,
 )
-from consumer.upstream.http import classify, error_words, retry_hint
+from consumer.upstream.error_words import error_words
+from consumer.upstream.http import classify, retry_hint
 from tests.contracts import contract
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from consumer.broker.connect import connect
 from consumer.broker.port import Record
 from consumer.engine.config import EngineConfig
-from consumer.engine.dispatcher import Limits
+from consumer.engine.limits import Limits
 from consumer.engine.links import Links
 from consumer.engine.loop import Engine
 from consumer.engine.outbox import Topics
