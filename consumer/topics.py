@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from consumer.broker.port import TopicSpec
 from consumer.model import topics
+from consumer.model.events import Kind
 
 
 _DAY_MS = 86_400_000
@@ -27,6 +28,10 @@ class TopicNames:
     def timesheet_events(self) -> str:
         """SmartBarrel timesheets as they are."""
         return self.prefix + topics.TIMESHEET_EVENTS
+
+    def events_of(self, kind: Kind) -> str:
+        """The topic of a flow's events."""
+        return self.user_events if kind is Kind.USERS else self.timesheet_events
 
     @property
     def sync_log(self) -> str:

@@ -1,7 +1,8 @@
 """Whom a run has published already, found on the topic of events itself."""
 
 import time
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator
+from datetime import datetime
 
 from consumer.broker.port import Broker
 from consumer.exceptions import BrokerUnavailable, SchemaError
@@ -12,6 +13,8 @@ from consumer.model.events import Event, Kind, TimesheetEvent, UserEvent
 _POLL_S = 0.5
 _MOST = 5000
 _LIMIT_S = 600.0
+_MARGIN_S = 600.0
+"""How far the clocks of two machines may differ."""
 
 
 def subject_of(event: Event) -> str:
@@ -19,10 +22,15 @@ def subject_of(event: Event) -> str:
     return str(event.user_id) if isinstance(event, UserEvent) else event.timesheet_id
 
 
+def before_ms(started_at: datetime) -> int:
+    """A moment in Unix milliseconds that is before the first event of a run that began at ``started_at``."""
+    return int((started_at.timestamp() - _MARGIN_S) * 1000)
+
+
 def published_by(
     broker: Broker, codec: Codec, topic: str, kind: Kind, *, run_id: str, since_ms: int
-) -> AbstractSet[str]:
-    """The subjects of the run's events on ``topic``; ``since_ms`` is a moment before the first.
+) -> Iterator[str]:
+    """Give the subjects of the run's events on ``topic``; ``since_ms`` is a moment before the first.
 
     Waits for transactions that are open now to end, whose ever they are. Raises BrokerError.
     """
@@ -30,7 +38,6 @@ def published_by(
     partitions = broker.partitions(topic)
     ends = broker.written_offsets(partitions)
     reader = broker.reader(partitions)
-    found: set[str] = set()
     deadline = time.monotonic() + _LIMIT_S
     try:
         starts = reader.offsets_for_times(dict.fromkeys(partitions, since_ms))
@@ -46,7 +53,6 @@ def published_by(
                 except SchemaError:
                     continue
                 if event is not None and event.run_id == run_id:
-                    found.add(subject_of(event))
+                    yield subject_of(event)
     finally:
         reader.close()
-    return found

@@ -15,19 +15,16 @@ from consumer.engine.clock import Clock
 from consumer.engine.retry import RetryPolicy
 from consumer.exceptions import BrokerError, UpstreamError
 from consumer.model.codec import Codec
-from consumer.model.events import Event, Kind, SyncCommand
+from consumer.model.events import Event, SyncCommand
 from consumer.model.results import RunMarker
 from consumer.runs.endings import failure_words
-from consumer.runs.published import published_by
+from consumer.runs.published import before_ms, published_by
 from consumer.runs.reading import read_pages
 from consumer.sync.company import Companies
 from consumer.topics import TopicNames
 
 
 log = structlog.get_logger(__name__)
-
-_MARGIN_S = 600.0
-"""How far the clocks of two machines may differ, where a run's first event is looked for by time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +135,17 @@ class RunReader:
         await taken
 
     def _published_before(self, run: Run) -> AbstractSet[str]:
-        topics, kind = self._config.topics, run.command.kind
-        return published_by(
+        kind = run.command.kind
+        topic = self._config.topics.events_of(kind)
+        found = published_by(
             self._broker,
             self._codec,
-            topics.user_events if kind is Kind.USERS else topics.timesheet_events,
+            topic,
             kind,
             run_id=run.command.run_id,
-            since_ms=int((run.marker.started_at.timestamp() - _MARGIN_S) * 1000),
+            since_ms=before_ms(run.marker.started_at),
         )
+        return set(found)
 
 
 def _resolve(taken: asyncio.Future[None]) -> None:
