@@ -31,6 +31,7 @@ class PositionPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
+    by_id: dict[str, Position] = field(default_factory=dict)
     by_classification: dict[int, Position] = field(default_factory=dict)
     by_name: dict[str, Position] = field(default_factory=dict)
 
@@ -42,10 +43,23 @@ class _Index:
         return index
 
     def add(self, position: Position) -> None:
+        """Take over a position, which has left what it was called and stood for before, if it was known."""
+        before = self.by_id.get(position.id)
+        if before is not None:
+            self._remove(before)
+        self.by_id[position.id] = position
         self.by_name[folded(position.name)] = position
         classification_id = procore_id(position.external_id)
         if classification_id is not None:
             self.by_classification[classification_id] = position
+
+    def _remove(self, position: Position) -> None:
+        # Another may have taken the name or the classification over by now.
+        if self.by_name.get(folded(position.name)) is position:
+            del self.by_name[folded(position.name)]
+        classification_id = procore_id(position.external_id) or 0
+        if self.by_classification.get(classification_id) is position:
+            del self.by_classification[classification_id]
 
 
 class Positions:

@@ -83,6 +83,21 @@ def test_a_position_follows_its_classifications_name(open_office: OpenOffice) ->
     assert positions(office) == [as_position("Joiner", 1)]
 
 
+def test_the_former_name_of_a_renamed_position_is_free_for_a_new_classification(
+    open_office: OpenOffice,
+) -> None:
+    known = position(7, "Carpenter", external_id="procore:57801")
+    office = open_office(
+        SYNCED,
+        classifications=[classification(1, "Joiner"), classification(3, "Carpenter")],
+        positions=[known],
+    )
+    assert sync_all(office) == 2
+    assert positions(office) == [as_position("Carpenter", 3), as_position("Joiner", 1)]
+    office.sync(maria(work_classification_id=57803))
+    assert position_of(office) == "Carpenter"
+
+
 def test_a_name_that_another_position_has_is_not_taken_from_it(open_office: OpenOffice) -> None:
     known = [position(7, "Carpenter", external_id="procore:57801"), position(8, "Joiner")]
     office = open_office(SYNCED, classifications=[classification(1, "Joiner")], positions=known)
