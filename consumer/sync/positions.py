@@ -22,11 +22,15 @@ _KEEP_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PositionPlan:
-    """The position that a classification should be: ``fields`` are what is to be sent, all for a new one."""
+    """The position that a classification should be: ``fields`` are what is to be sent, all for a new one.
+
+    ``holder`` is another position that has the name which this one should have.
+    """
 
     classification: Classification
     position: Position | None
     fields: Mapping[str, object]
+    holder: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,11 @@ class Positions:
 
     async def sync_all(self) -> int:
         """Make every classification a position, and say how many had to be made or changed."""
-        changed = 0
+        changed, held = set[int](), []
         for classification_id in sorted(await self._classifications.all()):
             plan = await self.plan(classification_id)
+            if plan is not None and plan.holder is not None:
+                held.append(plan.classification)
             if plan is None or (plan.position is not None and not plan.fields):
                 continue
             try:
@@ -108,10 +114,13 @@ class Positions:
                 # Whoever has this classification is told by their own result.
                 log.warning("position.refused", error=str(error), classification=classification_id)
             else:
-                changed += 1
+                changed.add(classification_id)
+        # By now those names are free whose holders had a free one to go to.
+        for classification in held:
+            changed |= await self._renamed(classification)
         if changed:
-            log.info("positions.synced", company=self._company_id, changed=changed)
-        return changed
+            log.info("positions.synced", company=self._company_id, changed=len(changed))
+        return len(changed)
 
     async def link(self, position_id: str, classification_id: int) -> None:
         """Note on a position which classification was made of it."""
@@ -121,6 +130,37 @@ class Positions:
     def renew(self) -> None:
         """Read the positions anew before they are used again."""
         self._index.renew()
+
+    async def _renamed(self, classification: Classification) -> set[int]:
+        """Give a position the name that another one had, and say which classifications' changed.
+
+        Where several should swap their names, each waits for another; so one makes room first. Its passing
+        name is none that its classification has, so that it is renamed by the next sync at the latest.
+        """
+        async with self._changing:
+            try:
+                plan = await self._planned(classification, None)
+                other = None if plan.holder is None else await self._outgrown(plan.holder)
+                if plan.holder is not None and other is None:
+                    log.warning("position.name_taken", classification=classification.id)
+                    return set()
+                if plan.holder is not None and other is not None:
+                    passing = {"name": f"{plan.holder.name} ({other.id})"}
+                    await self._sent(PositionPlan(other, plan.holder, passing))
+                await self._sent(await self._planned(classification, None))
+                if other is None:
+                    return {classification.id}
+                await self._sent(await self._planned(other, None))
+                return {classification.id, other.id}
+            except (Rejected, NotFound) as error:
+                log.warning("position.refused", error=str(error), classification=classification.id)
+                return set()
+
+    async def _outgrown(self, position: Position) -> Classification | None:
+        """The classification of a position that is called something else by now."""
+        classification_id = procore_id(position.external_id)
+        found = None if classification_id is None else await self._classifications.get(classification_id)
+        return None if found is None or folded(found.name) == folded(position.name) else found
 
     async def _sent(self, plan: PositionPlan) -> Position:
         if plan.position is not None and not plan.fields:
@@ -150,13 +190,14 @@ class Positions:
             new = {"name": classification.name, "external_id": wanted["external_id"], **code}
             return PositionPlan(classification, None, new)
         if named is None:
-            # Renamed in Procore. Where the new name belongs to another position, the old one stays.
+            # Renamed in Procore. As long as the new name belongs to another position, the old one stays.
             wanted["name"] = classification.name
+        holder = None if named is None or named.id == position.id else named
         if linked is None and await self._is_anothers(position):
             # A second classification of the same name shares the position of the first.
             del wanted["external_id"]
         changes = {name: value for name, value in wanted.items() if getattr(position, name) != value}
-        return PositionPlan(classification, position, changes)
+        return PositionPlan(classification, position, changes, holder)
 
     async def _is_anothers(self, position: Position) -> bool:
         """Whether the position stands for another classification that is there, or for something else."""

@@ -105,6 +105,52 @@ def test_a_name_that_another_position_has_is_not_taken_from_it(open_office: Open
     assert [one["name"] for one in positions(office)] == ["Carpenter", "Joiner"]
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_classifications_that_have_swapped_their_names_swap_those_of_their_positions(
+    open_office: OpenOffice, count: int
+) -> None:
+    numbers = range(1, count + 1)
+    office = open_office(
+        SYNCED,
+        classifications=[classification(one, f"Trade {one % count}") for one in numbers],
+        positions=[position(one, f"Trade {one - 1}", external_id=f"procore:{57800 + one}") for one in numbers],
+    )
+    assert sync_all(office) == count
+    after = {one["id"]: one["name"] for one in office.site.state.positions()}
+    assert after == {position_id(one): f"Trade {one % count}" for one in numbers}
+    assert sync_all(office) == 0
+
+
+def test_a_name_that_its_position_leaves_in_the_same_sync_is_taken(open_office: OpenOffice) -> None:
+    known = [
+        position(7, "Carpenter", external_id="procore:57801"),
+        position(8, "Joiner", external_id="procore:57802"),
+    ]
+    office = open_office(
+        SYNCED, classifications=[classification(1, "Joiner"), classification(2, "Mason")], positions=known
+    )
+    assert sync_all(office) == 2
+    assert positions(office) == [as_position("Joiner", 1), as_position("Mason", 2)]
+    assert len(office.site.writes()) == 2
+
+
+def test_a_swap_that_broke_off_is_ended_by_the_next_sync(open_office: OpenOffice) -> None:
+    known = [
+        position(7, "Carpenter", external_id="procore:57801"),
+        position(8, "Joiner", external_id="procore:57802"),
+    ]
+    office = open_office(
+        SYNCED, classifications=[classification(1, "Joiner"), classification(2, "Carpenter")], positions=known
+    )
+    for lost in (position_id(7), position_id(8)):
+        office.site.lose_answer("PATCH", lost)
+        with pytest.raises(Transient):
+            sync_all(office)
+        office.restart()
+    sync_all(office)
+    assert positions(office) == [as_position("Carpenter", 2), as_position("Joiner", 1)]
+
+
 def test_an_inactive_position_of_a_classification_is_active_again(open_office: OpenOffice) -> None:
     known = position(7, "Carpenter", status="inactive")
     office = open_office(SYNCED, classifications=[classification(1, "Carpenter")], positions=[known])
