@@ -132,29 +132,32 @@ class Positions:
         self._index.renew()
 
     async def _renamed(self, classification: Classification) -> set[int]:
-        """Give a position the name that another one had, and say which classifications' changed.
+        """Give a position the name that another one had, and say which classifications' changed."""
+        try:
+            async with self._changing:
+                return await self._taken_over(classification)
+        except (Rejected, NotFound) as error:
+            log.warning("position.refused", error=str(error), classification=classification.id)
+            return set()
 
-        Where several should swap their names, each waits for another; so one makes room first. Its passing
-        name is none that its classification has, so that it is renamed by the next sync at the latest.
+    async def _taken_over(self, classification: Classification) -> set[int]:
+        """Where several should swap their names, each waits for another; so one makes room first.
+
+        Its passing name is none that its classification has, so the next sync renames it at the latest.
         """
-        async with self._changing:
-            try:
-                plan = await self._planned(classification, None)
-                other = None if plan.holder is None else await self._outgrown(plan.holder)
-                if plan.holder is not None and other is None:
-                    log.warning("position.name_taken", classification=classification.id)
-                    return set()
-                if plan.holder is not None and other is not None:
-                    passing = {"name": f"{plan.holder.name} ({other.id})"}
-                    await self._sent(PositionPlan(other, plan.holder, passing))
-                await self._sent(await self._planned(classification, None))
-                if other is None:
-                    return {classification.id}
-                await self._sent(await self._planned(other, None))
-                return {classification.id, other.id}
-            except (Rejected, NotFound) as error:
-                log.warning("position.refused", error=str(error), classification=classification.id)
-                return set()
+        plan = await self._planned(classification, None)
+        if plan.holder is None:
+            await self._sent(plan)
+            return {classification.id}
+        other = await self._outgrown(plan.holder)
+        if other is None:
+            log.warning("position.name_taken", classification=classification.id)
+            return set()
+        passing = {"name": f"{plan.holder.name} ({other.id})"}
+        await self._sent(PositionPlan(other, plan.holder, passing))
+        await self._sent(await self._planned(classification, None))
+        await self._sent(await self._planned(other, None))
+        return {classification.id, other.id}
 
     async def _outgrown(self, position: Position) -> Classification | None:
         """The classification of a position that is called something else by now."""

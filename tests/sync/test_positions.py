@@ -41,6 +41,10 @@ def as_position(name: str, number: int, code: str | None = None) -> Json:
     return {"name": name, "code": code, "external_id": f"procore:{57800 + number}", "status": "active"}
 
 
+def linked(number: int) -> Json:
+    return {"external_id": f"procore:{57800 + number}"}
+
+
 def sync_all(office: Office) -> int:
     return office.site.run(office.company.positions.sync_all())
 
@@ -113,7 +117,7 @@ def test_classifications_that_have_swapped_their_names_swap_those_of_their_posit
     office = open_office(
         SYNCED,
         classifications=[classification(one, f"Trade {one % count}") for one in numbers],
-        positions=[position(one, f"Trade {one - 1}", external_id=f"procore:{57800 + one}") for one in numbers],
+        positions=[position(one, f"Trade {one - 1}", **linked(one)) for one in numbers],
     )
     assert sync_all(office) == count
     after = {one["id"]: one["name"] for one in office.site.state.positions()}
