@@ -1,12 +1,13 @@
 """A Procore work classification as a SmartBarrel position: *Sync Classifications*."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
-from consumer.exceptions import Duplicate, NotFound, Rejected
+from consumer.exceptions import Duplicate, NotFound, Rejected, UpstreamError
 from consumer.sync.classifications import Classifications, folded
 from consumer.sync.fingerprint import fingerprint
 from consumer.sync.mapping import external_id, procore_id
@@ -69,35 +70,66 @@ class _Index:
 class Positions:
     """The positions of one company."""
 
-    def __init__(self, smartbarrel: SmartBarrel, classifications: Classifications, company_id: int) -> None:
+    def __init__(
+        self,
+        smartbarrel: SmartBarrel,
+        classifications: Classifications,
+        company_id: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         async def read(_: None) -> _Index:
             return _Index.of(await smartbarrel.positions())
 
         self._smartbarrel = smartbarrel
         self._classifications = classifications
         self._company_id = company_id
-        self._index: ReadThrough[None, _Index] = ReadThrough(read, keep_s=_KEEP_S)
+        self._clock = clock
+        self._index: ReadThrough[None, _Index] = ReadThrough(read, keep_s=_KEEP_S, clock=clock)
         self._changing = asyncio.Lock()
+        self._seen: dict[int, tuple[float, str]] = {}
+        self._refused: dict[tuple[int, str], tuple[float, UpstreamError]] = {}
 
-    async def plan(self, classification_id: int) -> PositionPlan | None:
-        """The position of a classification; None if Procore does not list the classification."""
-        classification = await self._classifications.get(classification_id)
+    async def plan(self, classification_id: int, *, is_fresh: bool = False) -> PositionPlan | None:
+        """The position of a classification; None if Procore does not list the classification.
+
+        What a fresh one is made of was read within the last minute.
+        """
+        if is_fresh:
+            classification = (await self._classifications.all()).get(classification_id)
+        else:
+            classification = await self._classifications.get(classification_id)
         if classification is None:
             return None
-        plan = await self._planned(classification, None)
-        return plan if plan.position is not None else await self._planned(classification, FRESH_S)
+        plan = await self._planned(classification, FRESH_S if is_fresh else None)
+        if plan.position is None and not is_fresh:
+            plan = await self._planned(classification, FRESH_S)
+        if plan.position is not None and is_fresh:
+            self._seen[classification_id] = (self._clock(), plan.position.id)
+        return plan
+
+    def seen(self, classification_id: int) -> str | None:
+        """The position's id, if a fresh plan of the last minute says it."""
+        at, position_id = self._seen.get(classification_id, (float("-inf"), ""))
+        return position_id if self._clock() - at < FRESH_S else None
 
     async def carry_out(self, plan: PositionPlan) -> Position:
-        """Make or change the position, unless it is as it should be by now."""
+        """Make or change the position, unless it is as it should be by now.
+
+        Raises Rejected or NotFound, and does so for some minutes without a call: many may have it.
+        """
         if plan.position is not None and not plan.fields:
             return plan.position
         async with self._changing:
             plan = await self._planned(plan.classification, None)
+            what = (plan.classification.id, fingerprint(dict(plan.fields)))
+            at, refusal = self._refused.get(what, (float("-inf"), None))
+            if refusal is not None and self._clock() - at < _KEEP_S:
+                raise refusal.with_traceback(None)
             try:
-                return await self._sent(plan)
-            except (Duplicate, NotFound):
-                # Somebody else was quicker: what is there now decides.
-                return await self._sent(await self._planned(plan.classification, None))
+                return await self._sent_or_found(plan)
+            except (Rejected, NotFound) as error:
+                self._refused[what] = (self._clock(), error)
+                raise
 
     async def sync_all(self) -> int:
         """Make every classification a position, and say how many had to be made or changed."""
@@ -128,8 +160,9 @@ class Positions:
         (await self._index.get(None)).add(await self._smartbarrel.update_position(position_id, fields))
 
     def renew(self) -> None:
-        """Read the positions anew before they are used again."""
+        """Read the positions anew before they are used again. May be called from any thread."""
         self._index.renew()
+        self._seen, self._refused = {}, {}
 
     async def _renamed(self, classification: Classification) -> set[int]:
         """Give a position the name that another one had, and say which classifications' changed."""
@@ -164,6 +197,13 @@ class Positions:
         classification_id = procore_id(position.external_id)
         found = None if classification_id is None else await self._classifications.get(classification_id)
         return None if found is None or folded(found.name) == folded(position.name) else found
+
+    async def _sent_or_found(self, plan: PositionPlan) -> Position:
+        try:
+            return await self._sent(plan)
+        except (Duplicate, NotFound):
+            # Somebody else was quicker: what is there now decides.
+            return await self._sent(await self._planned(plan.classification, None))
 
     async def _sent(self, plan: PositionPlan) -> Position:
         if plan.position is not None and not plan.fields:
