@@ -172,7 +172,9 @@ async def _linked(
         worker = await company.smartbarrel.worker(known.link.target_id)
     except NotFound:
         return _or_handled(await matched_instead(plan, fields, company))
-    if is_anothers(worker, int(plan.link.source_id), is_shared=known.is_shared):
+    # A sync without a cause would not look, and a plan foretells what a sync does.
+    has_cause = known.is_shared or plan.is_applied
+    if has_cause and is_anothers(worker, int(plan.link.source_id), is_shared=known.is_shared):
         planned = _or_handled(await matched_instead(plan, fields, company))
         return replace(planned, links=(released(plan.link),)) if isinstance(planned, Handled) else planned
     return await _looked_at(replace(plan, worker=worker), worker, fields, company)
