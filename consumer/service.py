@@ -254,8 +254,7 @@ class Service:
         place = self._place
         users = role is Role.USERS
         companies = place.upstreams.companies
-        # Only timesheets are looked up by worker.
-        links = Links(place.codec, by_worker=not users)
+        links = Links(place.codec)
         config = self._engine_config(role)
         engine = Engine(
             place.broker,

@@ -5,7 +5,7 @@ links are kept as they were read, and decoded when one is asked for: there may b
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import structlog
@@ -26,14 +26,14 @@ _USER = f":{LinkKind.USER}:".encode()
 
 
 class Links:
-    """Looks links up by where they start and, ``by_worker``, those of users by where they lead."""
+    """Looks links up by where they start, and those of users by where they lead."""
 
-    def __init__(self, codec: Codec, *, by_worker: bool = True) -> None:
+    def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._by_worker = by_worker
         self._committed: dict[bytes, bytes] = {}
         self._pending: dict[bytes, Link] = {}
         self._users_of_workers: dict[tuple[int, str], int] = {}
+        self._others_of_workers: dict[tuple[int, str], set[int]] = {}
         self._headers: set[bytes] = set()
         self._lock = threading.Lock()
 
@@ -47,14 +47,19 @@ class Links:
         return None if value is None else self._decoded(value)
 
     def user_of_worker(self, company_id: int, worker_id: str) -> int | None:
-        """The Procore user whose worker this is, if the two are linked."""
-        if not self._by_worker:
-            raise AssertionError("these links are not kept by worker")
+        """The Procore user whose worker this is, if the two are linked; of several, whose link came last."""
         user_id = self._users_of_workers.get((company_id, worker_id))
-        if user_id is None:
-            return None
-        link = self.get(LinkKey(company_id, LinkKind.USER, str(user_id)))
-        return user_id if link and link.target_id == worker_id else None
+        if user_id is None or self._leads_to(company_id, user_id, worker_id):
+            return user_id
+        return next(iter(self.users_of_worker(company_id, worker_id)), None)
+
+    def users_of_worker(self, company_id: int, worker_id: str) -> Sequence[int]:
+        """All Procore users whose links lead to this worker: one, unless a worker has changed hands."""
+        with self._lock:
+            last = self._users_of_workers.get((company_id, worker_id))
+            others = self._others_of_workers.get((company_id, worker_id), ())
+            users = sorted({*others} if last is None else {*others, last})
+        return [one for one in users if self._leads_to(company_id, one, worker_id)]
 
     def add_pending(self, links: Iterable[Link]) -> None:
         """Take over what a handler has found, before it is committed."""
@@ -87,7 +92,7 @@ class Links:
             # So that whoever looks a link up later need not ask a registry, which may be down then.
             self._decoded(value)
             self._headers.add(value[:_HEADER])
-        if name in self._pending or (self._by_worker and _USER in name):
+        if name in self._pending or _USER in name:
             link = self._decoded(value)
             if link is not None:
                 with self._lock:
@@ -104,6 +109,10 @@ class Links:
     def __len__(self) -> int:
         return len(self._committed)
 
+    def _leads_to(self, company_id: int, user_id: int, worker_id: str) -> bool:
+        link = self.get(LinkKey(company_id, LinkKind.USER, str(user_id)))
+        return link is not None and link.target_id == worker_id
+
     def _decoded(self, value: bytes) -> Link | None:
         try:
             return self._codec.decode(value, Link)
@@ -117,8 +126,13 @@ class Links:
             del self._pending[name]
 
     def _index(self, link: Link) -> None:
-        if self._by_worker and link.target_id and link.source_id.isascii() and link.source_id.isdigit():
-            self._users_of_workers[link.company_id, link.target_id] = int(link.source_id)
+        if not (link.target_id and link.source_id.isascii() and link.source_id.isdigit()):
+            return
+        worker, user_id = (link.company_id, link.target_id), int(link.source_id)
+        before = self._users_of_workers.get(worker, user_id)
+        if before != user_id:
+            self._others_of_workers.setdefault(worker, set()).add(before)
+        self._users_of_workers[worker] = user_id
 
 
 def follow_links(broker: Broker, topic: str, links: Links) -> Table:

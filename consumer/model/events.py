@@ -62,9 +62,14 @@ class Named:
     name: str
 
 
+def stated(value: str | None) -> str | None:
+    """An ID as it is compared: people type spaces around it, and a blank one says nothing."""
+    return (value or "").strip() or None
+
+
 @dataclass(frozen=True, slots=True)
 class ShiftWorker:
-    """The worker as of a timesheet's revision."""
+    """The worker as of a timesheet's revision, with the payroll ID as it is compared."""
 
     id: str
     first_name: str
@@ -73,6 +78,10 @@ class ShiftWorker:
     external_id: str | None = None
     position: Named | None = None
     contractor: Named | None = None
+
+    def __post_init__(self) -> None:
+        """Take the payroll ID as it is compared, whoever has written the event."""
+        object.__setattr__(self, "payroll_id", stated(self.payroll_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,14 @@ def phone_in_use(name: str, payroll_id: str | None) -> Reason:
     return Reason("phone_in_use", f"Phone number already in use by {_who(name, payroll_id)} in SmartBarrel")
 
 
+def position_refused(name: str) -> Reason:
+    """Warning: SmartBarrel refused the position of a classification, in words that stand beside."""
+    return Reason(
+        "position_refused",
+        f"SmartBarrel did not accept the position {name}, so it is missing or out of date there",
+    )
+
+
 def same_name(name: str, payroll_id: str | None) -> Reason:
     """Warning: a worker was created though there is one of the same name, which alone never links."""
     return Reason(

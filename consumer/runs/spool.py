@@ -1,4 +1,4 @@
-"""The latest revision of each user or timesheet that a replay has found: in a file, since it may be millions."""
+"""The latest revisions that a replay has found: in a file, since they may be millions."""
 
 import json
 import sqlite3
@@ -105,7 +105,8 @@ class Spool:
                 ON CONFLICT (company_id, subject) DO UPDATE SET revision = excluded.revision,
                 part = excluded.part, offset = excluded.offset, is_inside = excluded.is_inside,
                 value = excluded.value
-                WHERE excluded.revision > revision OR (excluded.revision = revision AND excluded.is_inside)""",
+                WHERE excluded.revision > revision
+                OR (excluded.revision = revision AND excluded.is_inside)""",
                 # Of what is newer than the window only the revision matters.
                 (one if one.is_inside else one._replace(value=b"") for one in records),
             )

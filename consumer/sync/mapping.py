@@ -75,9 +75,10 @@ def one_line(value: str | None) -> str:
 
 
 def user_fingerprint(user: UserEvent, settings: CompanySettings) -> str:
-    """Everything of the user and the settings that decides what SmartBarrel should hold.
+    """Everything of the user and the settings that decides what SmartBarrel should hold, but the position.
 
-    Taken of the source, before any mapping, because that is what makes a resync without changes cheap.
+    Taken of the source, before any mapping, because that is what makes a resync without changes cheap. What
+    the user's classification leads to is not theirs to tell: it may be renamed, and its position with it.
     """
     return fingerprint(
         _MAPPING,
@@ -91,8 +92,7 @@ def user_fingerprint(user: UserEvent, settings: CompanySettings) -> str:
         user.is_active,
         settings.user_sync,
         settings.default_region,
-        # So that a company which turns one of these on or off has those compared anew whom it concerns.
-        settings.sync_classifications and ("classification", user.work_classification_id),
+        # So that a company which turns this on or off has those compared anew whom it concerns.
         settings.deactivate_workers and not user.is_active,
     )
 

@@ -62,7 +62,7 @@ async def find_match(fields: WorkerFields, finder: Finder) -> Match:
         candidates = await finder.find_workers(**filters)
         match = decide(rung, candidates, fields)
         if isinstance(match, Matched):
-            return await _later_rungs(match, fields, finder)
+            return await later_rungs(match, fields, finder)
         if match is not None:
             return match
     return None
@@ -101,7 +101,8 @@ def taken(rung: Rung, other: Worker, own: Worker, fields: WorkerFields) -> Refus
     return Refused(Outcome.FAILED, reasons.conflict(rung, own.name, other.name))
 
 
-async def _later_rungs(match: Matched, fields: WorkerFields, finder: Finder) -> Match:
+async def later_rungs(match: Matched, fields: WorkerFields, finder: Finder) -> Matched | Refused:
+    """The match, unless a later rung points at somebody else."""
     worker = match.worker
     # Both values are unique in SmartBarrel: nobody else can have what the match has already.
     for rung, ours, theirs, filters in (
@@ -122,6 +123,15 @@ def _rungs(fields: WorkerFields) -> Sequence[tuple[Rung, dict[str, str]]]:
     if fields.payroll_id:
         rungs.append((Rung.PAYROLL_ID, {"payroll_id": fields.payroll_id}))
     return (*rungs, (Rung.PHONE, {"phone_number": fields.phone_number}))
+
+
+def is_anothers(worker: Worker, user_id: int, *, is_shared: bool) -> bool:
+    """Whether the worker whom the user's link leads to is another user's by now.
+
+    Where the links of two lead to one worker, ``is_shared``, SmartBarrel has to say that they are this one's.
+    """
+    has = procore_id(worker.external_id)
+    return has != user_id and (is_shared or has is not None)
 
 
 def _is_somebody_else(worker: Worker, fields: WorkerFields) -> bool:

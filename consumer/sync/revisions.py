@@ -33,13 +33,18 @@ def in_doubt(links: Links, key: LinkKey, revision: int) -> tuple[Link, ...]:
     return (replace(known, revision=max(known.revision, revision), fingerprint=""),)
 
 
+def released(link: Link) -> Link:
+    """The link leads nowhere any more: where it led is another's by now."""
+    return replace(link, target_id="", fingerprint=_UNTRIED)
+
+
 def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revision: int) -> Handled:
     """Add the note for an event that was decided on without a call.
 
     Otherwise a parked event that is redriven later would be applied although a newer one, say the
     deletion of the same shift, was seen.
     """
-    if handled.outcome not in _NOT_SYNCED:
+    if handled.outcome not in _NOT_SYNCED or _has_note(handled, key):
         return handled
     known = link or Link(key.company_id, key.kind, key.source_id, "", revision, _UNTRIED)
     return replace(handled, links=(*handled.links, replace(known, revision=revision)))
@@ -47,6 +52,10 @@ def with_revision_noted(handled: Handled, key: LinkKey, link: Link | None, revis
 
 def with_doubt_noted(handled: Handled, links: Links, key: LinkKey, revision: int) -> Handled:
     """Add the note for an event that was decided against after calls, one of which may have had effect."""
-    if handled.outcome not in _NOT_SYNCED:
+    if handled.outcome not in _NOT_SYNCED or _has_note(handled, key):
         return handled
     return replace(handled, links=(*handled.links, *in_doubt(links, key, revision)))
+
+
+def _has_note(handled: Handled, key: LinkKey) -> bool:
+    return any(link.key == key for link in handled.links)

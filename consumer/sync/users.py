@@ -1,5 +1,6 @@
 """Procore user → SmartBarrel worker."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from consumer.engine.handler import Handled, Subject
@@ -8,6 +9,7 @@ from consumer.model import reasons
 from consumer.model.events import Kind, UserEvent
 from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import Outcome
+from consumer.sync.applied import NO_POSITION, NOT_KNOWN, Applied
 from consumer.sync.company import Companies, Company, set_up
 from consumer.sync.mapping import (
     NotDue,
@@ -17,9 +19,9 @@ from consumer.sync.mapping import (
     user_warnings,
     worker_fields,
 )
-from consumer.sync.matching import Refused
-from consumer.sync.revisions import in_doubt, made, with_doubt_noted, with_revision_noted
-from consumer.sync.worker_plan import WorkerPlan, carry_out, plan_deactivation, plan_worker
+from consumer.sync.revisions import in_doubt, made, released, with_doubt_noted, with_revision_noted
+from consumer.sync.worker_calls import carry_out
+from consumer.sync.worker_plan import Known, WorkerPlan, plan_deactivation, plan_worker
 
 
 class UserHandler:
@@ -50,12 +52,9 @@ class UserHandler:
 
     def _decided(self, event: UserEvent, company: Company, link: Link | None) -> Handled | None:
         linked, revision = made(link), revision_of(event.asked_at)
-        is_same = linked is not None and linked.fingerprint == user_fingerprint(event, company.settings)
-        if linked is not None and is_same and not event.force:
-            again = replace(linked, revision=revision)
-            # Whoever is deactivated lacks nothing that would matter.
-            warnings = user_warnings(event) if event.is_active else ()
-            return Handled(Outcome.UNCHANGED, warnings=warnings, links=(again,))
+        unchanged = None if linked is None or event.force else _unchanged(event, company, linked)
+        if unchanged is not None:
+            return unchanged
         fields = worker_fields(event, company.settings)
         if linked is not None and is_to_be_deactivated(event, company.settings):
             return None
@@ -67,7 +66,7 @@ class UserHandler:
     async def plan(self, event: UserEvent) -> WorkerPlan | Handled:
         """What would be done, found with reads only; or how the event ends without a call that changes."""
         known = self.at_once(event)
-        return await self._plan(event) if known is None else known
+        return await self._plan(event, looks=True) if known is None else known
 
     async def handle(self, event: UserEvent) -> Handled:
         """Create, update or leave the worker."""
@@ -79,7 +78,7 @@ class UserHandler:
         if isinstance(plan, Handled):
             return with_revision_noted(plan, key, self._links.get(key), revision)
         handled = await carry_out(plan, self._companies[event.company_id])
-        return with_doubt_noted(handled, self._links, key, revision)
+        return with_doubt_noted(self._with_others_released(handled), self._links, key, revision)
 
     async def probe(self, company_id: int) -> None:
         """Whether SmartBarrel answers for the company."""
@@ -94,9 +93,8 @@ class UserHandler:
         for company in self._companies.values():
             company.renew()
 
-    async def _plan(self, event: UserEvent) -> WorkerPlan | Handled:
-        company = self._companies[event.company_id]
-        link = made(self._links.get(_key(event)))
+    async def _plan(self, event: UserEvent, *, looks: bool = False) -> WorkerPlan | Handled:
+        company, link = self._companies[event.company_id], made(self._links.get(_key(event)))
         new = Link(
             event.company_id,
             LinkKind.USER,
@@ -105,11 +103,48 @@ class UserHandler:
             revision_of(event.asked_at),
             user_fingerprint(event, company.settings),
         )
+        known = None if link is None else Known(link, bool(self._others(link)), looks)
         fields = worker_fields(event, company.settings)
         if isinstance(fields, NotDue):
-            return Handled(Outcome.SKIPPED, fields.reasons) if link is None else plan_deactivation(link, new)
-        planned = await plan_worker(event, fields, company, link, new)
-        return planned.handled if isinstance(planned, Refused) else planned
+            if known is None:
+                return Handled(Outcome.SKIPPED, fields.reasons)
+            return await plan_deactivation(known, new, company)
+        return await plan_worker(event, fields, company, known, new)
+
+    def _others(self, link: Link) -> Sequence[Link]:
+        """Other users' links to the same worker."""
+        users = self._links.users_of_worker(link.company_id, link.target_id)
+        keys = [replace(link.key, source_id=str(one)) for one in users if str(one) != link.source_id]
+        return [other for other in map(self._links.get, keys) if other is not None]
+
+    def _with_others_released(self, handled: Handled) -> Handled:
+        """Whoever had the worker before has them no more: their link would take them back one day."""
+        own = [link for link in handled.links if link.kind is LinkKind.USER and link.target_id]
+        others = [released(other) for link in own for other in self._others(link)]
+        return replace(handled, links=(*handled.links, *others))
+
+
+def _unchanged(event: UserEvent, company: Company, linked: Link) -> Handled | None:
+    """How the event ends if the link alone tells that nothing is to be sent, nor looked at."""
+    noted = Applied.of(linked.fingerprint)
+    # Whoever is deactivated lacks nothing that would matter, and has no position of ours.
+    led_to = _led_to(event, company) if event.is_active else None
+    wanted = Applied(user_fingerprint(event, company.settings), led_to)
+    if led_to == NOT_KNOWN or noted.is_inactive or not noted.covers(wanted):
+        return None
+    again = replace(linked, revision=revision_of(event.asked_at), fingerprint=str(wanted))
+    return Handled(
+        Outcome.UNCHANGED, warnings=user_warnings(event) if event.is_active else (), links=(again,)
+    )
+
+
+def _led_to(event: UserEvent, company: Company) -> str | None:
+    """What the user's classification leads to, as far as that was looked at just now."""
+    if not company.settings.sync_classifications:
+        return None
+    if event.work_classification_id is None:
+        return NO_POSITION
+    return company.positions.seen(event.work_classification_id) or NOT_KNOWN
 
 
 def _key(event: UserEvent) -> LinkKey:

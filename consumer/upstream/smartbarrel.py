@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from consumer.exceptions import Misconfigured, NotFound
-from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
+from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent, stated
 from consumer.upstream.budget import Budget
 from consumer.upstream.calls import SMARTBARREL
 from consumer.upstream.http import send
@@ -236,7 +236,7 @@ def worker(item: Mapping[str, Any]) -> Worker:
         last_name=item["last_name"],
         email=item["email"],
         phone_number=item["phone_number"],
-        payroll_id=item.get("payroll_id"),
+        payroll_id=stated(item.get("payroll_id")),
         external_id=item.get("external_id"),
         contractor=contractor["name"] if contractor else None,
         status=str(item["status"]),

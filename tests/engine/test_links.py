@@ -90,6 +90,20 @@ def test_a_worker_whose_new_link_was_dropped_belongs_to_their_user_again() -> No
     assert links.user_of_worker(COMPANY, "w2") is None
 
 
+def test_a_worker_who_has_changed_hands_is_known_of_all_whose_links_lead_to_them() -> None:
+    links = Links(CODEC)
+    newer = replace(FIRST, source_id="2", revision=5)
+    commit(links, FIRST)
+    links.add_pending([newer])
+    assert links.users_of_worker(COMPANY, "w1") == [1, 2]
+    assert links.user_of_worker(COMPANY, "w1") == 2, "whose link came last"
+    commit(links, FIRST)
+    commit(links, replace(FIRST, target_id=""))
+    assert links.users_of_worker(COMPANY, "w1") == [2]
+    assert links.user_of_worker(COMPANY, "w1") == 2
+    assert links.users_of_worker(99, "w1") == []
+
+
 def test_a_note_without_a_target_makes_nobody_anybodys_worker() -> None:
     links = Links(CODEC)
     links.add_pending([replace(FIRST, target_id="")])

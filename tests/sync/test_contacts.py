@@ -142,3 +142,16 @@ def test_two_people_with_the_workers_payroll_id_are_named_and_nobody_is_booked_o
         ("employee_id_ambiguous", "Several people in Procore have employee ID 777: Ada Byron, Priya Nair")
     ]
     assert entries(office) == []
+
+
+def test_spaces_around_a_payroll_id_do_not_hide_whose_it_is(office: Office) -> None:
+    office.sync(shift(worker=priya(payroll_id=" 20301")))
+    assert (contacts(office), [entry["party_id"] for entry in entries(office)]) == ([], [MARIA])
+
+
+def test_a_blank_payroll_id_is_none_and_nothing_is_sent_because_of_it(office: Office) -> None:
+    office.sync(shift(worker=priya(payroll_id="")))
+    office.restart(lose_links=True)
+    before = office.site.writes()
+    office.sync(shift(worker=priya(payroll_id=" ")))
+    assert (named(office), office.site.writes()) == ([PRIYA], before)

@@ -110,3 +110,55 @@ def test_a_user_who_is_no_employee_any_more_keeps_their_worker(open_office: Open
     office.sync(maria())
     handled = office.sync(maria(minutes=5, is_employee=False))
     assert (handled.outcome, statuses(office)) == (Outcome.SKIPPED, ["active"])
+
+
+def test_turning_the_policy_on_reactivates_an_active_users_worker_who_was_known_to_be_inactive(
+    open_office: OpenOffice,
+) -> None:
+    office = open_office(workers=[worker(7, "Maria", "Delgado", status="inactive", **MATCHING)])
+    office.sync(maria())
+    office.settings = ASKED
+    office.restart()
+    handled = office.sync(maria(minutes=5))
+    assert (handled.outcome, handled.warnings, statuses(office)) == (Outcome.UPDATED, (), ["active"])
+    (sent,) = [request for request in office.site.wire.seen if request.method == "PATCH"]
+    assert sent.content == b'{"status": "active"}'
+
+
+def test_an_inactive_worker_is_warned_of_in_each_sync_until_somebody_reactivates_them(
+    open_office: OpenOffice,
+) -> None:
+    office = open_office(workers=[worker(7, "Maria", "Delgado", status="inactive", **MATCHING)])
+    for minutes in (0, 5, 10):
+        handled = office.sync(maria(minutes))
+        assert [warning.code for warning in handled.warnings] == ["worker_inactive"]
+    office.site.state.edit_worker(worker_id(7), status="active")
+    assert office.sync(maria(minutes=15)).warnings == ()
+    before = len(office.site.wire.seen)
+    assert office.sync(maria(minutes=20)).warnings == ()
+    assert (len(office.site.wire.seen), office.site.writes()) == (before, [])
+
+
+def test_nobody_asks_again_for_the_worker_of_a_leaver_who_is_known_to_be_gone(
+    open_office: OpenOffice,
+) -> None:
+    office = open_office(ASKED)
+    office.sync(maria())
+    (made,) = office.site.state.workers()
+    office.site.delete_worker(made["id"])
+    office.sync(maria(minutes=5, is_active=False))
+    before = len(office.site.wire.seen)
+    for minutes in (10, 15):
+        assert office.sync(maria(minutes, is_active=False)).outcome is Outcome.UNCHANGED
+    assert len(office.site.wire.seen) == before
+    assert office.sync(maria(minutes=20)).outcome is Outcome.CREATED
+    assert [one["id"] == made["id"] for one in office.site.state.workers()] == [False]
+
+
+def test_a_worker_who_is_inactive_already_is_sent_nothing(open_office: OpenOffice) -> None:
+    office = open_office(ASKED)
+    office.sync(maria())
+    (made,) = office.site.state.workers()
+    office.site.state.edit_worker(made["id"], status="inactive")
+    handled = office.sync(maria(minutes=5, is_active=False))
+    assert (handled.outcome, handled.warnings, office.site.writes("PATCH")) == (Outcome.UNCHANGED, (), [])

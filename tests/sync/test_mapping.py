@@ -188,17 +188,6 @@ def test_what_decides_nothing_does_not_change_a_users_fingerprint(name: str) -> 
     assert user_fingerprint(other, SETTINGS) == user_fingerprint(MARIA, SETTINGS)
 
 
-def test_a_classification_counts_once_the_company_syncs_classifications() -> None:
-    asked = replace(SETTINGS, sync_classifications=True)
-    prints = {
-        user_fingerprint(MARIA, SETTINGS),
-        user_fingerprint(MARIA, asked),
-        user_fingerprint(maria(work_classification_id=57801), asked),
-        user_fingerprint(maria(work_classification_id=57802), asked),
-    }
-    assert len(prints) == 4
-
-
 def test_the_deactivation_policy_concerns_inactive_users_only() -> None:
     """Or turning it on would send everybody once more."""
     asked = replace(SETTINGS, deactivate_workers=True)

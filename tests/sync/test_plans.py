@@ -67,6 +67,41 @@ def test_a_linked_worker_is_planned_by_the_link(office: Office) -> None:
     assert [sentence.rpartition(" matched by ")[2] for sentence in plan.why] == ["link."]
 
 
+def test_a_linked_worker_who_is_gone_is_planned_anew(office: Office) -> None:
+    office.sync(maria())
+    office.site.delete_worker(office.site.state.workers()[0]["id"])
+    event = maria(minutes=5, last_name="Ruiz")
+    plan = plan_of(office, event)
+    assert (words(plan), plan.handled.outcome) == (["create a worker in SmartBarrel"], Outcome.CREATED)
+    assert office.sync(event).outcome is Outcome.CREATED
+
+
+@pytest.mark.parametrize("theirs", [{"external_id": "procore:5"}, {}], ids=["a user's", "nobody's"])
+def test_a_phone_that_is_not_free_for_a_linked_worker_is_foretold(
+    open_office: OpenOffice, theirs: Json
+) -> None:
+    office = open_office(workers=[worker(8, "Tomas", "Okafor", phone_number="+15125550188", **theirs)])
+    office.sync(maria())
+    event = maria(minutes=5, mobile_phone="(512) 555-0188")
+    ending = office.site.run(office.users.plan(event))
+    handled = office.sync(event)
+    assert isinstance(ending, Handled)
+    assert (ending.outcome, ending.reasons) == (handled.outcome, handled.reasons)
+    assert "Tomas Okafor" in handled.reasons[0].message
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_an_inactive_worker_is_planned_with_the_warning(open_office: OpenOffice, is_linked: bool) -> None:
+    office = open_office(workers=[worker(7, "Maria", "Delgado", status="inactive", payroll_id="20301")])
+    if is_linked:
+        office.sync(maria())
+    for event in (maria(minutes=5), maria(minutes=10, last_name="Ruiz")):
+        plan = plan_of(office, event)
+        handled = office.sync(event)
+        assert (plan.handled.outcome, plan.handled.warnings) == (handled.outcome, handled.warnings)
+        assert [warning.code for warning in handled.warnings] == ["worker_inactive"]
+
+
 def test_a_position_that_is_to_be_made_comes_first(open_office: OpenOffice) -> None:
     settings = CompanySettings(COMPANY, sync_classifications=True)
     office = open_office(settings, classifications=[classification(1, "Carpenter")])

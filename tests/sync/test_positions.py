@@ -1,19 +1,14 @@
 """Sync Classifications: each Procore classification is one SmartBarrel position, and users have theirs."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 
 from consumer.exceptions import Transient
-from consumer.model.links import LinkKey, LinkKind
-from consumer.model.results import Outcome
 from consumer.model.settings import CompanySettings
 from tests.sync.conftest import Office
-from tests.sync.people import another_user, maria
-from tests.upstream.site import COMPANY, Json, classification, position, position_id, worker
+from tests.upstream.site import COMPANY, Json, classification, position, position_id
 
 
 SYNCED = CompanySettings(COMPANY, sync_classifications=True)
@@ -30,15 +25,12 @@ def positions(office: Office) -> list[Json]:
     return sorted(known, key=lambda one: str(one["name"]))
 
 
-def position_of(office: Office, number: int = 0) -> str | None:
-    """The name of a worker's position."""
-    wanted = office.site.state.workers()[number]["position_id"]
-    names = {one["id"]: str(one["name"]) for one in office.site.state.positions()}
-    return None if wanted is None else names[wanted]
-
-
 def as_position(name: str, number: int, code: str | None = None) -> Json:
     return {"name": name, "code": code, "external_id": f"procore:{57800 + number}", "status": "active"}
+
+
+def linked(number: int) -> Json:
+    return {"external_id": f"procore:{57800 + number}"}
 
 
 def sync_all(office: Office) -> int:
@@ -83,11 +75,71 @@ def test_a_position_follows_its_classifications_name(open_office: OpenOffice) ->
     assert positions(office) == [as_position("Joiner", 1)]
 
 
+def test_the_former_name_of_a_renamed_position_is_free_for_a_new_classification(
+    open_office: OpenOffice,
+) -> None:
+    known = position(7, "Carpenter", external_id="procore:57801")
+    office = open_office(
+        SYNCED,
+        classifications=[classification(1, "Joiner"), classification(3, "Carpenter")],
+        positions=[known],
+    )
+    assert sync_all(office) == 2
+    assert positions(office) == [as_position("Carpenter", 3), as_position("Joiner", 1)]
+    assert sync_all(office) == 0
+
+
 def test_a_name_that_another_position_has_is_not_taken_from_it(open_office: OpenOffice) -> None:
     known = [position(7, "Carpenter", external_id="procore:57801"), position(8, "Joiner")]
     office = open_office(SYNCED, classifications=[classification(1, "Joiner")], positions=known)
     assert sync_all(office) == 0
     assert [one["name"] for one in positions(office)] == ["Carpenter", "Joiner"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_classifications_that_have_swapped_their_names_swap_those_of_their_positions(
+    open_office: OpenOffice, count: int
+) -> None:
+    numbers = range(1, count + 1)
+    office = open_office(
+        SYNCED,
+        classifications=[classification(one, f"Trade {one % count}") for one in numbers],
+        positions=[position(one, f"Trade {one - 1}", **linked(one)) for one in numbers],
+    )
+    assert sync_all(office) == count
+    after = {one["id"]: one["name"] for one in office.site.state.positions()}
+    assert after == {position_id(one): f"Trade {one % count}" for one in numbers}
+    assert sync_all(office) == 0
+
+
+def test_a_name_that_its_position_leaves_in_the_same_sync_is_taken(open_office: OpenOffice) -> None:
+    known = [
+        position(7, "Carpenter", external_id="procore:57801"),
+        position(8, "Joiner", external_id="procore:57802"),
+    ]
+    office = open_office(
+        SYNCED, classifications=[classification(1, "Joiner"), classification(2, "Mason")], positions=known
+    )
+    assert sync_all(office) == 2
+    assert positions(office) == [as_position("Joiner", 1), as_position("Mason", 2)]
+    assert len(office.site.writes()) == 2
+
+
+def test_a_swap_that_broke_off_is_ended_by_the_next_sync(open_office: OpenOffice) -> None:
+    known = [
+        position(7, "Carpenter", external_id="procore:57801"),
+        position(8, "Joiner", external_id="procore:57802"),
+    ]
+    office = open_office(
+        SYNCED, classifications=[classification(1, "Joiner"), classification(2, "Carpenter")], positions=known
+    )
+    for lost in (position_id(7), position_id(8)):
+        office.site.lose_answer("PATCH", lost)
+        with pytest.raises(Transient):
+            sync_all(office)
+        office.restart()
+    sync_all(office)
+    assert positions(office) == [as_position("Carpenter", 2), as_position("Joiner", 1)]
 
 
 def test_an_inactive_position_of_a_classification_is_active_again(open_office: OpenOffice) -> None:
@@ -156,99 +208,3 @@ def test_a_classification_that_smartbarrel_refuses_holds_up_no_other(open_office
     assert sync_all(office) == 1
     assert len(refused) == 1
     assert positions(office) == [as_position("Laborer", 2)]
-
-
-# ------------------------------------------------------------------ a user's own
-
-
-def test_a_new_worker_has_the_position_of_the_users_classification(open_office: OpenOffice) -> None:
-    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
-    handled = office.sync(maria(work_classification_id=CARPENTER))
-    assert (handled.outcome, handled.warnings) == (Outcome.CREATED, ())
-    assert position_of(office) == "Carpenter"
-    (made,) = office.site.state.positions()
-    link = office.links.get(LinkKey(COMPANY, LinkKind.POSITION, made["id"]))
-    assert link is not None
-    assert link.target_id == str(CARPENTER)
-
-
-def test_fifty_new_workers_of_one_classification_make_one_position(open_office: OpenOffice) -> None:
-    office = open_office(SYNCED, users=[], people=[], classifications=[classification(1, "Carpenter")])
-    users = [another_user(number, work_classification_id=CARPENTER) for number in range(1, 51)]
-
-    async def all_at_once() -> list[Any]:
-        return list(await asyncio.gather(*map(office.handle, users)))
-
-    outcomes = {handled.outcome for handled in office.site.run(all_at_once())}
-    assert outcomes == {Outcome.CREATED}
-    assert positions(office) == [as_position("Carpenter", 1)]
-    assert sum(one.path.endswith("/positions") for one in office.site.writes()) == 1
-    assert {one["position_id"] for one in office.site.state.workers()} == {
-        office.site.state.positions()[0]["id"]
-    }
-
-
-def test_a_changed_classification_changes_the_position(open_office: OpenOffice) -> None:
-    both = [classification(1, "Carpenter"), classification(2, "Laborer")]
-    office = open_office(SYNCED, classifications=both)
-    office.sync(maria(work_classification_id=CARPENTER))
-    handled = office.sync(maria(minutes=5, work_classification_id=57802))
-    assert (handled.outcome, position_of(office)) == (Outcome.UPDATED, "Laborer")
-
-
-def test_a_classification_taken_away_takes_the_position_away(open_office: OpenOffice) -> None:
-    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
-    office.sync(maria(work_classification_id=CARPENTER))
-    handled = office.sync(maria(minutes=5))
-    assert (handled.outcome, position_of(office)) == (Outcome.UPDATED, None)
-
-
-def test_without_sync_classifications_nobodys_position_is_touched(open_office: OpenOffice) -> None:
-    theirs = worker(7, "Maria", "Delgado", payroll_id="20301", position_id=position_id(7))
-    office = open_office(
-        classifications=[classification(1, "Carpenter")], positions=[position(7, "Flagger")], workers=[theirs]
-    )
-    office.sync(maria(work_classification_id=CARPENTER))
-    assert position_of(office) == "Flagger"
-    assert len(positions(office)) == 1
-
-
-def test_a_worker_whose_position_is_right_already_is_only_linked(open_office: OpenOffice) -> None:
-    theirs = worker(
-        7,
-        "Maria",
-        "Delgado",
-        email="maria.delgado@example.com",
-        phone_number="+15125550101",
-        payroll_id="20301",
-        external_id="procore:8800101",
-        position_id=position_id(7),
-    )
-    known = position(7, "Carpenter", external_id="procore:57801")
-    office = open_office(
-        SYNCED, classifications=[classification(1, "Carpenter")], positions=[known], workers=[theirs]
-    )
-    handled = office.sync(maria(work_classification_id=CARPENTER))
-    assert (handled.outcome, office.site.writes()) == (Outcome.UNCHANGED, [])
-
-
-def test_a_classification_that_procore_does_not_list_is_warned_of_until_it_does(
-    open_office: OpenOffice,
-) -> None:
-    office = open_office(SYNCED, classifications=[])
-    for minutes in (0, 5):
-        handled = office.sync(maria(minutes=minutes, work_classification_id=57899))
-        assert handled.outcome in {Outcome.CREATED, Outcome.UPDATED}
-        assert [warning.code for warning in handled.warnings] == ["classification_unknown"]
-    assert position_of(office) is None
-
-
-def test_the_deduction_from_a_lost_worker_creation_holds_with_a_position(open_office: OpenOffice) -> None:
-    office = open_office(SYNCED, classifications=[classification(1, "Carpenter")])
-    office.site.lose_answer("POST", "/workers")
-    with pytest.raises(Transient):
-        office.sync(maria(work_classification_id=CARPENTER))
-    office.restart(lose_links=True)
-    handled = office.sync(maria(work_classification_id=CARPENTER))
-    assert handled.outcome in {Outcome.CREATED, Outcome.UNCHANGED}
-    assert len(office.site.state.workers()) == len(positions(office)) == 1

@@ -15,7 +15,8 @@ from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import Outcome
 from consumer.model.settings import CompanySettings
 from consumer.sync.mapping import revision_of, user_fingerprint
-from consumer.sync.worker_plan import WorkerPlan, carry_out
+from consumer.sync.worker_calls import carry_out
+from consumer.sync.worker_plan import WorkerPlan
 from tests.sync.conftest import Office
 from tests.sync.people import ASKED_AT, MARIA, another_user, maria
 from tests.upstream.site import COMPANY, Json, worker, worker_id

@@ -21,7 +21,7 @@ from consumer.sandbox.limits import RateBudget
 from consumer.sandbox.procore import login_app, procore_app
 from consumer.sandbox.smartbarrel import smartbarrel_app
 from consumer.sandbox.store import JournalEntry, SandboxState
-from consumer.sandbox.tables import PEOPLE
+from consumer.sandbox.tables import PEOPLE, WORK_CLASSIFICATIONS
 from consumer.upstream import procore, smartbarrel
 from consumer.upstream.http import http_client
 from consumer.upstream.procore_tokens import ProcoreCredentials, TokenSource
@@ -147,6 +147,16 @@ class Site:
         """Somebody in the office enters a person in Procore."""
         with transaction(self._db):
             put(self._db, PEOPLE, body)
+
+    def put_classification(self, body: Json) -> None:
+        """Somebody in the office enters or changes a classification in Procore."""
+        with transaction(self._db):
+            put(self._db, WORK_CLASSIFICATIONS, body)
+
+    def delete_worker(self, worker_id: str) -> None:
+        """A worker vanishes from SmartBarrel."""
+        with transaction(self._db):
+            self._db.execute("DELETE FROM workers WHERE id = ?", (worker_id,))
 
     def deactivate_classification(self, project_id: int, classification_id: int) -> None:
         """Somebody in the office deactivates a classification on a project."""

@@ -252,6 +252,16 @@ def test_a_timesheet_is_an_event_with_its_worker(build: Callable[..., Site]) -> 
     )
 
 
+@pytest.mark.parametrize(("typed", "read"), [("", None), ("  ", None), (" 20301", "20301"), (None, None)])
+def test_a_payroll_id_is_read_without_the_spaces_around_it_and_a_blank_one_as_none(
+    build: Callable[..., Site], typed: str | None, read: str | None
+) -> None:
+    site = build(workers=[worker(1, "Maria", "Delgado", payroll_id=typed)], timesheets=[timesheet(1, 1)])
+    ((event,),) = site.run(all_timesheets(site.smartbarrel))
+    assert site.run(site.smartbarrel.worker(worker_id(1))).payroll_id == read
+    assert event.worker.payroll_id == read
+
+
 def test_an_open_shift_on_an_unlinked_project_has_neither_end_nor_project(build: Callable[..., Site]) -> None:
     bare: Json = {
         "project": {"id": "e81d3f70-0c5b-4c6c-8f2a-6b9a4d2c1e03", "procore_project_id": None, "name": "Shed"},

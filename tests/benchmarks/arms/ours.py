@@ -64,7 +64,7 @@ def run(task: Task, gauge: Gauge) -> int:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
     count = Count(task, gauge)
-    stop, links = threading.Event(), Links(Codec(), by_worker=False)
+    stop, links = threading.Event(), Links(Codec())
     failed: list[BaseException] = []
     with connect(f"kafka://{task.bootstrap}") as broker:
         _note_first_records(broker, gauge.begin)

@@ -16,7 +16,13 @@ from consumer.model.results import SYNCED
 from consumer.model.settings import CompanySettings
 from tests.contracts import Unchecked
 from tests.sync.conftest import Office
-from tests.sync.histories.checks import check, check_always, check_timesheet, check_users
+from tests.sync.histories.checks import (
+    check,
+    check_always,
+    check_timesheet,
+    check_users,
+    looks_at_worker,
+)
 from tests.sync.histories.history import History, Step, person_of
 from tests.sync.histories.worlds import (
     EMPLOYEE_IDS,
@@ -193,6 +199,7 @@ def finish(history: History) -> None:
     for step in [*deliver(history, history.read_users()), *deliver(history, history.read_timesheets())]:
         # Whether Procore has a location by now is looked up each time.
         looks = isinstance(step.event, TimesheetEvent) and step.event.location is not None
+        looks = looks or looks_at_worker(step)
         assert looks or step.outcome not in SYNCED or step.requests == 0, "what is in step costs no request"
         assert step.before == step.after
     workers = history.systems().workers
