@@ -103,7 +103,7 @@ class UserHandler:
             revision_of(event.asked_at),
             user_fingerprint(event, company.settings),
         )
-        known = None if link is None else Known(link, bool(self._others(link)), looks)
+        known = None if link is None else Known(link, bool(self._others(link)), looks, event.force)
         fields = worker_fields(event, company.settings)
         if isinstance(fields, NotDue):
             if known is None:

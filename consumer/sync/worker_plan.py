@@ -91,11 +91,16 @@ class WorkerPlan:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The worker whom the user's link leads to, whether another user's does so too, and where to look."""
+    """The worker whom the user's link leads to, and whether another user's does so too.
+
+    With ``looks`` the worker is looked at to show what would be done, with ``compares`` to send only what
+    differs from what they are now.
+    """
 
     link: Link
     is_shared: bool = False
     looks: bool = False
+    compares: bool = False
 
 
 async def plan_worker(
@@ -108,7 +113,7 @@ async def plan_worker(
     """
     plan = await _wanted(event, fields, company, new)
     if known is not None:
-        noted = None if event.force else Applied.of(known.link.fingerprint)
+        noted = None if known.compares else Applied.of(known.link.fingerprint)
         plan = replace(plan, worker_id=known.link.target_id, rung=Rung.LINK, noted=noted)
         return await _linked(plan, fields, company, known)
     planned = _or_handled(await matched(plan, fields, company.roster))
@@ -151,8 +156,12 @@ async def matched(plan: WorkerPlan, fields: WorkerFields, finder: Finder) -> Wor
     if match is None:
         return replace(plan, worker_id=None, worker=None, rung=None, changes=plan.wanted)
     worker = match.worker
-    changes = {name: value for name, value in plan.wanted.items() if getattr(worker, name) != value}
+    changes = _differing(plan.wanted, worker)
     return replace(plan, worker_id=worker.id, worker=worker, rung=match.rung, changes=changes)
+
+
+def _differing(wanted: Mapping[str, object], worker: Worker) -> Mapping[str, object]:
+    return {name: value for name, value in wanted.items() if getattr(worker, name) != value}
 
 
 async def matched_instead(plan: WorkerPlan, fields: WorkerFields, company: Company) -> WorkerPlan | Refused:
@@ -166,17 +175,19 @@ async def _linked(
     was_inactive = plan.noted is not None and plan.noted.is_inactive
     if plan.is_applied and not was_inactive:
         return replace(plan, changes={}, position=None)
-    if not (plan.is_applied or known.looks or known.is_shared):
+    if not (plan.is_applied or known.looks or known.is_shared or known.compares):
         return plan
     try:
         worker = await company.smartbarrel.worker(known.link.target_id)
     except NotFound:
         return _or_handled(await matched_instead(plan, fields, company))
     # A sync without a cause would not look, and a plan foretells what a sync does.
-    has_cause = known.is_shared or plan.is_applied
+    has_cause = known.is_shared or known.compares or plan.is_applied
     if has_cause and is_anothers(worker, int(plan.link.source_id), is_shared=known.is_shared):
         planned = _or_handled(await matched_instead(plan, fields, company))
         return replace(planned, links=(released(plan.link),)) if isinstance(planned, Handled) else planned
+    if known.compares:
+        return replace(plan, worker=worker, changes=_differing(plan.wanted, worker))
     return await _looked_at(replace(plan, worker=worker), worker, fields, company)
 
 

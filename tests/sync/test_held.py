@@ -77,3 +77,6 @@ def test_a_forced_event_mends_what_somebody_changed_by_hand(
         state.edit_timecard_entry(state.timecard_entries()[0]["id"], hours="1.0")
     assert office.sync(event).outcome is Outcome.UNCHANGED, "the fingerprint says that nothing has changed"
     assert office.sync(replace(event, force=True)).outcome is Outcome.UPDATED
+    writes = len(office.site.writes("PATCH"))
+    assert office.sync(replace(event, force=True)).outcome is Outcome.UNCHANGED
+    assert len(office.site.writes("PATCH")) == writes
