@@ -58,9 +58,14 @@ class Session:
             place.codec,
             place.topics.sync_commands,
             self.progress,
-            Watch(self.display.waiting, self.display.counting, self.goes_on),
+            self.watch,
             who(),
         )
+
+    @property
+    def watch(self) -> Watch:
+        """Shows how far runs are, for as long as this process goes on."""
+        return Watch(self.display.waiting, self.display.counting, self.goes_on)
 
     def goes_on(self) -> bool:
         """Whether neither a signal nor a failed role asks for the end."""

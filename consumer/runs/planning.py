@@ -11,7 +11,7 @@ from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links, follow_links
 from consumer.exceptions import CrewsyncError, NotFound, TopicMissing
 from consumer.model.codec import Codec
-from consumer.model.events import TimesheetEvent
+from consumer.model.events import Event, TimesheetEvent, UserEvent
 from consumer.model.results import Outcome, Reason
 from consumer.sync.company import Company
 from consumer.sync.plan import Plan, Step
@@ -76,6 +76,17 @@ async def plan_timesheet(company: Company, links: Links, timesheet_id: str, day:
         raise CrewsyncError(f"SmartBarrel has no timesheet {timesheet_id}{when}")
     event = replace(event, run_id=_A_SYNC)
     return _shown(handler.subject(event), await handler.plan(event))
+
+
+async def plan_event(company: Company, links: Links, event: Event) -> Shown:
+    """What would be done for an event of a run. Raises UpstreamError."""
+    companies = {company.company_id: company}
+    event = replace(event, run_id=event.run_id or _A_SYNC)
+    if isinstance(event, UserEvent):
+        users = UserHandler(companies, links)
+        return _shown(users.subject(event), await users.plan(event))
+    sheets = TimesheetHandler(companies, links)
+    return _shown(sheets.subject(event), await sheets.plan(event))
 
 
 async def _timesheet(company: Company, timesheet_id: str, day: date | None) -> TimesheetEvent | None:

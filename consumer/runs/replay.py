@@ -27,6 +27,7 @@ from consumer.topics import TopicNames
 _POLL_S = 0.2
 _MOST = 2000
 _BATCH = 500
+_FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,9 @@ class Gathering:
                 )
 
 
-def following(topic: Topic, spool: Spool, choice: Choice) -> Gathering:
-    """For a replay that is gone on with: what has come since is read, and nothing of it is replayed."""
-    nothing = Bounds(since=datetime.now(UTC))
-    return Gathering(topic, nothing, choice, spool)
+def following(topic: Topic, spool: Spool) -> Gathering:
+    """For a replay that is gone on with: only what has come since it was read counts, as newer."""
+    return Gathering(topic, Bounds(since=_FAR), Choice(), spool)
 
 
 def run_id_of(replay_id: str, company_id: int) -> str:

@@ -25,6 +25,22 @@ class Watch:
     is_running: Callable[[], bool]
 
 
+def follow_run(progress: Progress, watch: Watch, run_id: str, kind: Kind) -> RunState | None:
+    """Follow a run, or the one that it joins, until it is over; None if stopped before."""
+    while watch.is_running():
+        progress.follow(0.2)
+        state = progress.run(run_id)
+        if state is None:
+            watch.waiting(kind)
+        elif state.marker.phase is Phase.JOINED and state.marker.joined is not None:
+            run_id = state.marker.joined
+        else:
+            watch.counting(state)
+            if state.is_over:
+                return state
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Syncs:
     """The syncs of one company, as somebody asks for them and waits."""
@@ -43,19 +59,7 @@ class Syncs:
 
     def wait(self, command: SyncCommand) -> RunState | None:
         """Follow a run, or the one that it joins, until it is over; None if stopped before."""
-        run_id = command.run_id
-        while self.watch.is_running():
-            self.progress.follow(0.2)
-            state = self.progress.run(run_id)
-            if state is None:
-                self.watch.waiting(command.kind)
-            elif state.marker.phase is Phase.JOINED and state.marker.joined is not None:
-                run_id = state.marker.joined
-            else:
-                self.watch.counting(state)
-                if state.is_over:
-                    return state
-        return None
+        return follow_run(self.progress, self.watch, command.run_id, command.kind)
 
     def finish_or_start(self, *, again: bool) -> list[RunState] | None:
         """Bring users, then timesheets to a complete run each, going on where an earlier process stopped.
