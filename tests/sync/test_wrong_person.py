@@ -7,7 +7,7 @@ import pytest
 from consumer.exceptions import Transient
 from consumer.model.links import Link, LinkKind
 from consumer.model.results import Outcome
-from tests.sync.booked import contacts, entries
+from tests.sync.booked import MARIA, contacts, entries
 from tests.sync.conftest import Office
 from tests.sync.people import priya, shift
 from tests.upstream.site import COMPANY, timesheet_id, worker_id
@@ -50,3 +50,13 @@ def test_a_change_whose_answer_was_lost_is_compared_again_even_by_an_event_like_
     office.links.add_pending(office.timesheets.in_doubt(half))
     assert office.sync(shift(revision=3)).outcome is Outcome.UPDATED
     assert [entry["hours"] for entry in entries(office)] == ["8.0"]
+
+
+def test_hours_leave_the_person_of_a_mistyped_payroll_id_once_it_is_corrected(office: Office) -> None:
+    office.sync(shift(worker=priya(payroll_id=MARIA_EMPLOYEE_ID)))
+    assert [entry["party_id"] for entry in entries(office)] == [MARIA]
+    handled = office.sync(shift(revision=2, worker=priya(payroll_id="777")))
+    assert handled.outcome is Outcome.UPDATED
+    (contact,) = contacts(office)
+    assert [entry["party_id"] for entry in entries(office)] == [contact["id"]]
+    assert contact["employee_id"] == "777"
