@@ -1,11 +1,9 @@
-"""On whom a shift is booked in Procore: a user's person, or a contact, who is made where nobody is found."""
+"""On whom a shift is booked in Procore: a user's person, or a contact, to be made where nobody is found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from http import HTTPStatus
+from dataclasses import dataclass
 
 from consumer.engine.links import Links
-from consumer.exceptions import NotFound, Rejected, Transient
 from consumer.model import reasons
 from consumer.model.events import ShiftWorker, TimesheetEvent
 from consumer.model.links import Link, LinkKey, LinkKind
@@ -13,7 +11,7 @@ from consumer.model.results import Reason
 from consumer.sync.company import Company
 from consumer.sync.directory import Ambiguous
 from consumer.sync.fingerprint import fingerprint
-from consumer.sync.mapping import one_line, origin_id, procore_id
+from consumer.sync.mapping import one_line, origin_id, payroll_id, procore_id
 from consumer.upstream.procore_answers import Person
 
 
@@ -40,6 +38,15 @@ def user_of(worker: ShiftWorker, company_id: int, links: Links) -> int | None:
     return stated if stated is not None else links.user_of_worker(company_id, worker.id)
 
 
+def looked_for(worker: ShiftWorker) -> str | None:
+    """The employee ID by which the worker may be found in Procore.
+
+    None for a subcontractor's, who are found by our origin id alone: their employer counts on its own, so an
+    equal number of ours is another person's.
+    """
+    return None if worker.contractor is not None else payroll_id(worker)
+
+
 async def find_party(
     event: TimesheetEvent, company: Company, links: Links, *, trust_link: bool = True
 ) -> Party | Reason:
@@ -48,7 +55,8 @@ async def find_party(
     user_id = user_of(worker, event.company_id, links)
     if user_id is not None:
         return await _of_user(user_id, worker, company)
-    digest = fingerprint(worker.first_name, worker.last_name, worker.payroll_id)
+    is_of_contractor = worker.contractor is not None
+    digest = fingerprint(worker.first_name, worker.last_name, payroll_id(worker), is_of_contractor)
     link = links.get(LinkKey(event.company_id, LinkKind.CONTACT, worker.id))
     trusted = link if trust_link and link is not None and link.fingerprint == digest else None
     try:
@@ -57,43 +65,17 @@ async def find_party(
             why = f"The worker is linked to the contact with person id {trusted.target_id}."
             return Party(int(trusted.target_id), why, is_trusted=True)
         if person is None:
-            person = await company.directory.of_worker(worker.id, worker.payroll_id)
+            person = await company.directory.of_worker(worker.id, looked_for(worker))
     except Ambiguous as found:
         names = [_full_name(one) for one in found.people]
-        return reasons.employee_id_ambiguous(worker.payroll_id or "", names)
+        return reasons.employee_id_ambiguous(looked_for(worker) or "", names)
     new = Link(event.company_id, LinkKind.CONTACT, worker.id, "", event.revision, digest)
     if person is None:
         why = "Nobody in Procore, active or not, has the worker's origin id or employee ID."
         return Party(None, why, link=new)
     if _is_another_worker(event, person, links):
-        return reasons.employee_id_of_another(worker.payroll_id or "", _full_name(person))
+        return reasons.employee_id_of_another(looked_for(worker) or "", _full_name(person))
     return _found(person, worker, new)
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The person to book on, with the links to be noted. Nothing can be booked on one who ``is_new``."""
-
-    person_id: int
-    links: tuple[Link, ...] = ()
-    is_new: bool = False
-
-
-async def carry_out_party(party: Party, event: TimesheetEvent, company: Company) -> Settled:
-    """Make or change the contact."""
-    person_id, is_new = party.person_id, False
-    if person_id is None:
-        person, is_new = await _contact(company, event.worker)
-        person_id = person.id
-    elif party.changes:
-        await _changed(company, person_id, party.changes)
-    links = () if party.link is None else (replace(party.link, target_id=str(person_id)),)
-    return Settled(person_id, links, is_new)
-
-
-def is_taken(error: Rejected) -> bool:
-    """Whether Procore says that our origin id is in use; no source tells the status for sure."""
-    return error.status == HTTPStatus.CONFLICT or any("origin_id" in words for words in error.words)
 
 
 async def _of_user(user_id: int, worker: ShiftWorker, company: Company) -> Party | Reason:
@@ -119,8 +101,9 @@ def _to_change(person: Person, worker: ShiftWorker) -> Mapping[str, object] | No
     changes: dict[str, object] = {}
     if one_line(person.first_name) != one_line(worker.first_name):
         changes["first_name"] = worker.first_name
-    if worker.payroll_id is not None and person.employee_id != worker.payroll_id:
-        changes["employee_id"] = worker.payroll_id
+    employee_id = payroll_id(worker)
+    if employee_id is not None and person.employee_id != employee_id:
+        changes["employee_id"] = employee_id
     if not person.is_employee:
         changes["is_employee"] = True
     if not person.is_active:
@@ -136,10 +119,10 @@ async def _user_with(event: TimesheetEvent, company: Company, links: Links) -> P
 
     Not a user who is another worker already: then somebody has mistyped the payroll ID.
     """
-    worker = event.worker
-    if not worker.payroll_id:
+    employee_id = looked_for(event.worker)
+    if employee_id is None:
         return None
-    person = await company.directory.user_with(worker.id, worker.payroll_id)
+    person = await company.directory.user_with(event.worker.id, employee_id)
     return None if person is None or _is_another_worker(event, person, links) else person
 
 
@@ -153,7 +136,10 @@ async def _is_still(link: Link, event: TimesheetEvent, company: Company, links: 
     person = await company.directory.with_id(int(link.target_id))
     if person is None or person.origin_id == origin_id(worker.id):
         return True
-    return person.employee_id == worker.payroll_id and not _is_another_worker(event, person, links)
+    employee_id = looked_for(worker)
+    if employee_id is None or person.employee_id != employee_id:
+        return False
+    return not _is_another_worker(event, person, links)
 
 
 def _is_another_worker(event: TimesheetEvent, person: Person, links: Links) -> bool:
@@ -165,41 +151,3 @@ def _is_another_worker(event: TimesheetEvent, person: Person, links: Links) -> b
 
 def _full_name(person: Person) -> str:
     return " ".join(filter(None, (person.first_name, person.last_name)))
-
-
-async def _contact(company: Company, worker: ShiftWorker) -> tuple[Person, bool]:
-    """The contact, and whether it was made just now."""
-    try:
-        person = await company.procore.create_contact(
-            first_name=worker.first_name,
-            last_name=worker.last_name,
-            employee_id=worker.payroll_id,
-            origin_id=origin_id(worker.id),
-        )
-    except Transient:
-        # It may have been made without our knowing: look at the directory again before trying.
-        company.directory.renew()
-        raise
-    except Rejected as error:
-        found = await _contact_made_meanwhile(company, worker) if is_taken(error) else None
-        if found is None:
-            raise
-        return found, False
-    company.directory.add(person)
-    return person, True
-
-
-async def _contact_made_meanwhile(company: Company, worker: ShiftWorker) -> Person | None:
-    """A call of the last owner may take effect after we looked."""
-    company.directory.renew()
-    return await company.directory.of_worker(worker.id, worker.payroll_id)
-
-
-async def _changed(company: Company, person_id: int, changes: Mapping[str, object]) -> None:
-    try:
-        person = await company.procore.update_person(person_id, changes)
-    except NotFound as error:
-        # Deleted since the directory was read: the next attempt reads it anew.
-        company.directory.renew()
-        raise Transient(error.upstream, error.operation, error.status, error.words) from None
-    company.directory.add(person)

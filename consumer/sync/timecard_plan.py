@@ -18,16 +18,18 @@ from consumer.model.settings import TimeEntry
 from consumer.sync.classifications import ClassificationMissingError, ClassificationPlan, OnProject
 from consumer.sync.codes import Resolved
 from consumer.sync.company import Company
+from consumer.sync.contacts import carry_out_party, is_taken
 from consumer.sync.mapping import (
     Booking,
     Codes,
     hours_text,
     moment_text,
     origin_id,
+    payroll_id,
     shift_times,
     timecard_fields,
 )
-from consumer.sync.party import Party, carry_out_party, find_party, is_taken
+from consumer.sync.party import Party, find_party
 from consumer.sync.plan import Step
 from consumer.sync.revisions import is_doubted
 from consumer.sync.zones import zone_of
@@ -358,7 +360,8 @@ def _party_steps(party: Party, event: TimesheetEvent) -> Sequence[Step]:
     worker = event.worker
     if party.person_id is None:
         fields = {"first_name": worker.first_name, "last_name": worker.last_name}
-        fields |= {"employee_id": worker.payroll_id} if worker.payroll_id else {}
+        employee_id = payroll_id(worker)
+        fields |= {"employee_id": employee_id} if employee_id else {}
         return [Step("create a contact in Procore", {**fields, "origin_id": origin_id(worker.id)})]
     if party.changes:
         return [Step(f"change contact {party.person_id} in Procore", party.changes)]

@@ -1,5 +1,6 @@
 """Hours never land on somebody else because of an employee ID, nor stay as a lost answer made them."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -7,12 +8,14 @@ import pytest
 from consumer.exceptions import Transient
 from consumer.model.links import Link, LinkKind
 from consumer.model.results import Outcome
+from consumer.model.settings import CompanySettings
 from tests.sync.booked import MARIA, contacts, entries
 from tests.sync.conftest import Office
-from tests.sync.people import priya, shift
+from tests.sync.people import CONTRACTOR, priya, shift
 from tests.upstream.site import COMPANY, timesheet_id, worker_id
 
 
+OpenOffice = Callable[..., Office]
 MARIA_USER = "8800101"
 MARIA_EMPLOYEE_ID = "20301"
 
@@ -60,3 +63,26 @@ def test_hours_leave_the_person_of_a_mistyped_payroll_id_once_it_is_corrected(of
     (contact,) = contacts(office)
     assert [entry["party_id"] for entry in entries(office)] == [contact["id"]]
     assert contact["employee_id"] == "777"
+
+
+@pytest.mark.parametrize("was_booked", [False, True])
+def test_a_subcontractors_worker_is_not_booked_on_an_employee_with_the_same_payroll_id(
+    open_office: OpenOffice, was_booked: bool
+) -> None:
+    """Their employer counts on its own. That they were taken for ours before does not stay."""
+    office = open_office(CompanySettings(COMPANY, include_sub_workers=True))
+    if was_booked:
+        office.sync(shift(worker=priya(payroll_id=MARIA_EMPLOYEE_ID)))
+    theirs = priya(payroll_id=MARIA_EMPLOYEE_ID, contractor=CONTRACTOR)
+    office.sync(shift(revision=2, worker=theirs))
+    office.sync(shift(number=2, worker=theirs))
+    (contact,) = contacts(office)
+    assert {entry["party_id"] for entry in entries(office)} == {contact["id"]}
+
+
+def test_a_payroll_id_is_the_same_with_spaces_around_it_and_missing_if_it_is_blank(office: Office) -> None:
+    office.sync(shift(worker=priya(payroll_id=f" {MARIA_EMPLOYEE_ID}")))
+    assert contacts(office) == []
+    office.sync(shift(number=2, worker=priya(id=worker_id(2), payroll_id=" ")))
+    (contact,) = contacts(office)
+    assert contact["employee_id"] is None

@@ -162,6 +162,7 @@ def party_of(worker: ShiftWorker, people: Collection[Json], linked: Mapping[int,
 
     A known user is their own person. Anybody else is the one person with their employee ID, users before
     contacts and active before inactive ones, unless that is another worker; or else a contact of theirs.
+    A subcontractor's worker is found by the contact of theirs alone.
     """
     user = user_of(worker, linked)
     if user is not None:
@@ -172,6 +173,7 @@ def party_of(worker: ShiftWorker, people: Collection[Json], linked: Mapping[int,
         one
         for one in people
         if worker.payroll_id
+        and worker.contractor is None
         and one["employee_id"] == worker.payroll_id
         and one["origin_id"] in {None, origin}
     ]
