@@ -11,7 +11,8 @@ from consumer.model.results import Reason
 from consumer.sync.company import Company
 from consumer.sync.directory import Ambiguous
 from consumer.sync.fingerprint import fingerprint
-from consumer.sync.mapping import one_line, origin_id, payroll_id, procore_id
+from consumer.sync.identity import worker_of
+from consumer.sync.mapping import one_line, origin_id, payroll_id
 from consumer.upstream.procore_answers import Person
 
 
@@ -32,12 +33,6 @@ class Party:
     """Whether only the link says so, and nobody looked at Procore."""
 
 
-def user_of(worker: ShiftWorker, company_id: int, links: Links) -> int | None:
-    """The Procore user who the worker is, by the worker's own word or by what is linked."""
-    stated = procore_id(worker.external_id)
-    return stated if stated is not None else links.user_of_worker(company_id, worker.id)
-
-
 def looked_for(worker: ShiftWorker) -> str | None:
     """The employee ID by which the worker may be found in Procore.
 
@@ -48,11 +43,10 @@ def looked_for(worker: ShiftWorker) -> str | None:
 
 
 async def find_party(
-    event: TimesheetEvent, company: Company, links: Links, *, trust_link: bool = True
+    event: TimesheetEvent, user_id: int | None, company: Company, links: Links, *, trust_link: bool = True
 ) -> Party | Reason:
-    """Who it is, or why nobody must be booked on. Reads only."""
+    """Who it is, or why nobody must be booked on; ``user_id`` is the user who the worker is. Reads only."""
     worker = event.worker
-    user_id = user_of(worker, event.company_id, links)
     if user_id is not None:
         return await _of_user(user_id, worker, company)
     is_of_contractor = worker.contractor is not None
@@ -73,7 +67,7 @@ async def find_party(
     if person is None:
         why = "Nobody in Procore, active or not, has the worker's origin id or employee ID."
         return Party(None, why, link=new)
-    if _is_another_worker(event, person, links):
+    if await _is_another_worker(event, person, company, links):
         return reasons.employee_id_of_another(looked_for(worker) or "", _full_name(person))
     return _found(person, worker, new)
 
@@ -123,7 +117,7 @@ async def _user_with(event: TimesheetEvent, company: Company, links: Links) -> P
     if employee_id is None:
         return None
     person = await company.directory.user_with(event.worker.id, employee_id)
-    return None if person is None or _is_another_worker(event, person, links) else person
+    return None if person is None or await _is_another_worker(event, person, company, links) else person
 
 
 async def _is_still(link: Link, event: TimesheetEvent, company: Company, links: Links) -> bool:
@@ -139,14 +133,14 @@ async def _is_still(link: Link, event: TimesheetEvent, company: Company, links: 
     employee_id = looked_for(worker)
     if employee_id is None or person.employee_id != employee_id:
         return False
-    return not _is_another_worker(event, person, links)
+    return not await _is_another_worker(event, person, company, links)
 
 
-def _is_another_worker(event: TimesheetEvent, person: Person, links: Links) -> bool:
-    if person.user_id is None:
+async def _is_another_worker(event: TimesheetEvent, person: Person, company: Company, links: Links) -> bool:
+    """Whether the person is a user who is another worker than the shift's."""
+    if person.user_id is None or links.user_of_worker(event.company_id, event.worker.id) == person.user_id:
         return False
-    link = links.get(LinkKey(event.company_id, LinkKind.USER, str(person.user_id)))
-    return link is not None and link.target_id not in {"", event.worker.id}
+    return await worker_of(person.user_id, company, links) not in {None, event.worker.id}
 
 
 def _full_name(person: Person) -> str:

@@ -123,21 +123,22 @@ class ShiftPlan:
 
 async def plan_shift(
     event: TimesheetEvent,
+    user_id: int | None,
     company: Company,
     links: Links,
+    *,
     entry_link: Link | None,
     new: Link,
-    *,
     trust_link: bool = True,
 ) -> ShiftPlan | Handled:
-    """What is to be done for a shift that is due."""
+    """What is to be done for a shift that is due; ``user_id`` is the user who its worker is."""
     project_id = event.procore_project_id
     if project_id is None:
         raise AssertionError("a shift without a Procore project is not due")
     resolved = await company.codes.resolve(event, project_id)
     if not isinstance(resolved, Resolved):
         return Handled(Outcome.FAILED, (resolved,))
-    party = await find_party(event, company, links, trust_link=trust_link)
+    party = await find_party(event, user_id, company, links, trust_link=trust_link)
     if isinstance(party, Reason):
         return Handled(Outcome.FAILED, (party,))
     classification = await _classification(event, company, links, party, project_id)
