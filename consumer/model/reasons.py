@@ -124,6 +124,22 @@ def employee_id_of_another(employee_id: str, name: str) -> Reason:
     )
 
 
+def contact_not_changed(name: str) -> Reason:
+    """Warning: the contact keeps a former name or employee ID, since Procore refuses to change it."""
+    return Reason(
+        "contact_not_changed",
+        f"Procore does not let this account change the contact of {name}; put it right there by hand",
+    )
+
+
+def employee_id_left_out(employee_id: str, name: str) -> Reason:
+    """Warning: the worker's contact does not get the payroll ID, which is another person's employee ID."""
+    return Reason(
+        "employee_id_left_out",
+        f"Payroll ID {employee_id} is {name}'s in Procore, so the worker's contact does not get it",
+    )
+
+
 def code_not_in_project(sub_job: str | None, cost_code: str | None) -> Reason:
     """The shift's sub job or cost code does not exist in the Procore project."""
     codes = f"sub job {sub_job or '(none)'}, cost code {cost_code or '(none)'}"

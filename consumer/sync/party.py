@@ -1,7 +1,7 @@
 """On whom a shift is booked in Procore: a user's person, or a contact, to be made where nobody is found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consumer.engine.links import Links
 from consumer.model import reasons
@@ -21,7 +21,7 @@ class Party:
     """The person to book on; without a ``person_id`` a contact is to be made.
 
     ``changes`` is what has to be changed on a contact that an earlier sync made, ``link`` what is to be noted
-    of one who is no user by their worker's own word.
+    of one who is no user by their worker's own word. ``employee_id`` is what a new contact gets.
     """
 
     person_id: int | None
@@ -31,6 +31,8 @@ class Party:
     link: Link | None = None
     is_trusted: bool = False
     """Whether only the link says so, and nobody looked at Procore."""
+    employee_id: str | None = None
+    warnings: tuple[Reason, ...] = ()
 
 
 def looked_for(worker: ShiftWorker) -> str | None:
@@ -53,11 +55,19 @@ async def find_party(
     digest = fingerprint(worker.first_name, worker.last_name, payroll_id(worker), is_of_contractor)
     link = links.get(LinkKey(event.company_id, LinkKind.CONTACT, worker.id))
     trusted = link if trust_link and link is not None and link.fingerprint == digest else None
+    warnings: tuple[Reason, ...] = ()
     try:
-        person = await _user_with(event, company, links)
+        person = await _user_with(worker, company)
+        employee_id = payroll_id(worker)
+        if person is not None and (
+            is_of_contractor or await _is_another_worker(event, person, company, links)
+        ):
+            # Mistyped, or a subcontractor's own number: two people with one would be mistaken for each other.
+            warnings = (reasons.employee_id_left_out(payroll_id(worker) or "", _full_name(person)),)
+            person = employee_id = None
         if person is None and trusted is not None and await _is_still(trusted, event, company, links):
             why = f"The worker is linked to the contact with person id {trusted.target_id}."
-            return Party(int(trusted.target_id), why, is_trusted=True)
+            return Party(int(trusted.target_id), why, is_trusted=True, warnings=warnings)
         if person is None:
             person = await company.directory.of_worker(worker.id, looked_for(worker))
     except Ambiguous as found:
@@ -66,10 +76,10 @@ async def find_party(
     new = Link(event.company_id, LinkKind.CONTACT, worker.id, "", event.revision, digest)
     if person is None:
         why = "Nobody in Procore, active or not, has the worker's origin id or employee ID."
-        return Party(None, why, link=new)
+        return Party(None, why, link=new, employee_id=employee_id, warnings=warnings)
     if await _is_another_worker(event, person, company, links):
         return reasons.employee_id_of_another(looked_for(worker) or "", _full_name(person))
-    return _found(person, worker, new)
+    return replace(_found(person, worker, employee_id), link=new, warnings=warnings)
 
 
 async def _of_user(user_id: int, worker: ShiftWorker, company: Company) -> Party | Reason:
@@ -79,23 +89,23 @@ async def _of_user(user_id: int, worker: ShiftWorker, company: Company) -> Party
     return Party(person.id, f"The worker is Procore user {user_id}, person {person.id}.", is_user=True)
 
 
-def _found(person: Person, worker: ShiftWorker, new: Link) -> Party:
+def _found(person: Person, worker: ShiftWorker, employee_id: str | None) -> Party:
+    is_user = person.user_id is not None
     if person.origin_id == origin_id(worker.id):
         why = f"An earlier sync made contact {person.id} of this worker."
-        return Party(person.id, why, person.user_id is not None, _to_change(person, worker), new)
-    kind = "user" if person.user_id is not None else "contact"
+        return Party(person.id, why, is_user, _to_change(person, worker, employee_id))
+    kind = "user" if is_user else "contact"
     why = f"The {kind} with person id {person.id} has the worker's payroll ID as employee ID."
-    return Party(person.id, why, person.user_id is not None, None, new)
+    return Party(person.id, why, is_user)
 
 
-def _to_change(person: Person, worker: ShiftWorker) -> Mapping[str, object] | None:
+def _to_change(person: Person, worker: ShiftWorker, employee_id: str | None) -> Mapping[str, object] | None:
     """What of a contact that we made is not as SmartBarrel, their source, says; never of a user."""
     if person.user_id is not None:
         return None
     changes: dict[str, object] = {}
     if one_line(person.first_name) != one_line(worker.first_name):
         changes["first_name"] = worker.first_name
-    employee_id = payroll_id(worker)
     if employee_id is not None and person.employee_id != employee_id:
         changes["employee_id"] = employee_id
     if not person.is_employee:
@@ -108,16 +118,17 @@ def _to_change(person: Person, worker: ShiftWorker) -> Mapping[str, object] | No
     return changes or None
 
 
-async def _user_with(event: TimesheetEvent, company: Company, links: Links) -> Person | None:
-    """The user whom a worker without a link has become since, by their employee ID.
-
-    Not a user who is another worker already: then somebody has mistyped the payroll ID.
-    """
-    employee_id = looked_for(event.worker)
+async def _user_with(worker: ShiftWorker, company: Company) -> Person | None:
+    """The user with the worker's payroll ID: whom a worker without a link has become since, or another."""
+    employee_id = payroll_id(worker)
     if employee_id is None:
         return None
-    person = await company.directory.user_with(event.worker.id, employee_id)
-    return None if person is None or await _is_another_worker(event, person, company, links) else person
+    try:
+        return await company.directory.user_with(worker.id, employee_id)
+    except Ambiguous as found:
+        if looked_for(worker) is not None:
+            raise
+        return next((one for one in found.people if one.user_id is not None), None)
 
 
 async def _is_still(link: Link, event: TimesheetEvent, company: Company, links: Links) -> bool:

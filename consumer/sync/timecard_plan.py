@@ -25,7 +25,6 @@ from consumer.sync.mapping import (
     hours_text,
     moment_text,
     origin_id,
-    payroll_id,
     shift_times,
     timecard_fields,
 )
@@ -153,7 +152,11 @@ async def plan_shift(
         party,
         classification,
         entry,
-        warnings=(*resolved.warnings, *await _day_warning(event, company, project_id, time_entry)),
+        warnings=(
+            *party.warnings,
+            *resolved.warnings,
+            *await _day_warning(event, company, project_id, time_entry),
+        ),
         is_whole=not resolved.warnings,
     )
 
@@ -187,7 +190,8 @@ async def carry_out_shift(plan: ShiftPlan, company: Company) -> Handled:
         # Somebody else made the contact since we looked, and perhaps the entry.
         entry = await _existing(plan.event, company, party, None)
     handled = await _put(replace(plan, entry=entry, party=party), company, classification_id)
-    return replace(handled, warnings=(*plan.warnings, *handled.warnings), links=(*links, *handled.links))
+    warnings = (*plan.warnings, *settled.warnings, *handled.warnings)
+    return replace(handled, warnings=warnings, links=(*links, *handled.links))
 
 
 def locked(entry: Timecard, event: TimesheetEvent) -> Handled:
@@ -361,8 +365,7 @@ def _party_steps(party: Party, event: TimesheetEvent) -> Sequence[Step]:
     worker = event.worker
     if party.person_id is None:
         fields = {"first_name": worker.first_name, "last_name": worker.last_name}
-        employee_id = payroll_id(worker)
-        fields |= {"employee_id": employee_id} if employee_id else {}
+        fields |= {"employee_id": party.employee_id} if party.employee_id else {}
         return [Step("create a contact in Procore", {**fields, "origin_id": origin_id(worker.id)})]
     if party.changes:
         return [Step(f"change contact {party.person_id} in Procore", party.changes)]

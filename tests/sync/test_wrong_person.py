@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from consumer.exceptions import Transient
+from consumer.model import reasons
 from consumer.model.links import Link, LinkKind
 from consumer.model.results import Outcome
 from consumer.model.settings import CompanySettings
@@ -80,6 +81,33 @@ def test_a_subcontractors_worker_is_not_booked_on_an_employee_with_the_same_payr
     office.sync(shift(number=2, worker=theirs))
     (contact,) = contacts(office)
     assert {entry["party_id"] for entry in entries(office)} == {contact["id"]}
+    assert contact["employee_id"] is None, "or the two would be mistaken for each other"
+
+
+def test_another_workers_payroll_id_is_not_written_to_a_contact_and_that_is_told(
+    open_office: OpenOffice,
+) -> None:
+    office = open_office(workers=[worker(9, "Maria", "Delgado", external_id=f"procore:{MARIA_USER}")])
+    office.link(Link(COMPANY, LinkKind.USER, MARIA_USER, worker_id(9), 1, "f"))
+    office.sync(shift())
+    for number in (2, 3):
+        handled = office.sync(shift(number=number, worker=priya(payroll_id=MARIA_EMPLOYEE_ID)))
+        assert handled.outcome is Outcome.CREATED
+        assert handled.warnings == (reasons.employee_id_left_out(MARIA_EMPLOYEE_ID, "Maria Delgado"),)
+    (contact,) = contacts(office)
+    assert contact["employee_id"] is None
+    assert {entry["party_id"] for entry in entries(office)} == {contact["id"]}
+    assert office.site.writes("PATCH") == []
+
+
+def test_a_subcontractors_worker_whose_number_two_users_have_gets_a_contact_without_it(
+    open_office: OpenOffice,
+) -> None:
+    twins = [person(number, "Maria", "Delgado", employee_id="20301") for number in (1, 2)]
+    office = open_office(CompanySettings(COMPANY, include_sub_workers=True), people=twins)
+    handled = office.sync(shift(worker=priya(payroll_id="20301", contractor=CONTRACTOR)))
+    assert [warning.code for warning in handled.warnings] == ["employee_id_left_out"]
+    assert [one["employee_id"] for one in contacts(office)] == [None]
 
 
 def test_a_payroll_id_is_the_same_with_spaces_around_it_and_missing_if_it_is_blank(office: Office) -> None:

@@ -84,7 +84,8 @@ def _check_timesheet(step: Step, sheet: TimesheetEvent, settings: CompanySetting
     assert {one: body for one, body in step.after.people.items() if one not in new} == step.before.people
     for body in new.values():
         assert Place.NEW in parties
-        assert {name: body[name] for name in contact_of(sheet.worker)} == contact_of(sheet.worker)
+        made = [contact_of(sheet.worker, then) for then in step.directories]
+        assert {name: body[name] for name in made[0]} in made
     own = next((one for one, body in step.after.people.items() if _is_of(sheet, body)), None)
     ids = [own if party is Place.NEW else party for party in parties]
     expected = [entries_after(wanted, party, step.before.entries) for party in ids if isinstance(party, int)]

@@ -191,12 +191,16 @@ def party_of(worker: ShiftWorker, people: Collection[Json], linked: Mapping[int,
     return Place.REFUSED if is_user else int(first["id"])
 
 
-def contact_of(worker: ShiftWorker) -> Json:
-    """What Procore should hold of a contact that is made for the worker."""
+def contact_of(worker: ShiftWorker, people: Collection[Json]) -> Json:
+    """What Procore should hold of a contact that is made for the worker.
+
+    Never a user's employee ID, which can only be another's, since the worker would be found by it otherwise.
+    """
+    users = {one["employee_id"] for one in people if one["user_id"] is not None}
     return {
         "first_name": worker.first_name,
         "last_name": worker.last_name,
-        "employee_id": worker.payroll_id,
+        "employee_id": None if worker.payroll_id in users else worker.payroll_id,
         "origin_id": f"sb:{worker.id}",
         "is_employee": True,
         "user_id": None,
