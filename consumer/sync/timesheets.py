@@ -13,7 +13,8 @@ from consumer.sync.company import Companies, Company, set_up
 from consumer.sync.identity import stated_or_linked, user_of
 from consumer.sync.mapping import shift_detail, shift_fingerprint, shift_not_due
 from consumer.sync.revisions import in_doubt, made, with_doubt_noted, with_revision_noted
-from consumer.sync.timecard_plan import ShiftPlan, carry_out_shift, plan_shift
+from consumer.sync.timecard_calls import carry_out_shift
+from consumer.sync.timecard_plan import ShiftPlan, plan_shift
 
 
 class TimesheetHandler:

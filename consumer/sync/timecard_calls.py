@@ -1,0 +1,126 @@
+"""A shift's plan carried out in Procore: never a second entry."""
+
+from dataclasses import replace
+
+import structlog
+
+from consumer.engine.handler import Handled
+from consumer.exceptions import Rejected, UpstreamError
+from consumer.model import reasons
+from consumer.model.events import TimesheetEvent
+from consumer.model.links import Link, LinkKind
+from consumer.model.results import Outcome
+from consumer.sync.classifications import ClassificationMissingError
+from consumer.sync.company import Company
+from consumer.sync.contacts import carry_out_party, is_taken
+from consumer.sync.timecard_differences import differing, locked
+from consumer.sync.timecard_look import existing_entry
+from consumer.sync.timecard_plan import ShiftPlan
+from consumer.upstream.procore_answers import Timecard
+
+
+log = structlog.get_logger(__name__)
+
+
+async def carry_out_shift(plan: ShiftPlan, company: Company) -> Handled:
+    """Make the calls. Never makes a second entry; what it made is noted in the links of what it gives.
+
+    Raises Rejected with the upstream's words.
+    """
+    if plan.locked is not None:
+        return Handled(Outcome.SKIPPED, (plan.locked,))
+    try:
+        classification_id, links = await _enabled(plan, company)
+    except ClassificationMissingError as error:
+        return Handled(Outcome.FAILED, (reasons.classification_not_on_project(str(error)),))
+    settled = await carry_out_party(plan.party, plan.event, company)
+    links = (*links, *settled.links)
+    party = replace(plan.party, person_id=settled.person_id)
+    entry = plan.entry
+    if plan.party.person_id is None and not settled.is_new:
+        # Somebody else made the contact since we looked, and perhaps the entry.
+        entry = await existing_entry(plan.event, company, party, None)
+    handled = await _put(replace(plan, entry=entry, party=party), company, classification_id)
+    if settled.is_changed and handled.outcome is Outcome.UNCHANGED:
+        handled = replace(handled, outcome=Outcome.UPDATED)
+    warnings = (*plan.warnings, *settled.warnings, *handled.warnings)
+    return replace(handled, warnings=warnings, links=(*links, *handled.links))
+
+
+async def _enabled(plan: ShiftPlan, company: Company) -> tuple[int | None, tuple[Link, ...]]:
+    """Have classifications on the project; the id of the one that the entry is to have, and its link."""
+    known = None if plan.classification is None else plan.classification.classification
+    classification_id = None if known is None else known.id
+    for each in plan.to_enable:
+        classification, is_new = await company.classifications.carry_out(each, plan.project_id)
+        if each is plan.classification:
+            classification_id = classification.id
+            if is_new:
+                await _tell_smartbarrel(plan.event, company, classification_id)
+    if plan.classification is None or classification_id in {None, plan.classification.linked_id}:
+        return classification_id, ()
+    return classification_id, _position_link(plan.event, classification_id)
+
+
+async def _put(plan: ShiftPlan, company: Company, classification_id: int | None) -> Handled:
+    entry, outcome = plan.entry, Outcome.UNCHANGED
+    if entry is None:
+        entry, is_new = await _made(plan, company)
+        outcome = Outcome.CREATED if is_new else outcome
+        plan = replace(plan, entry=entry)
+    names = differing(entry, plan.project_id, plan.fields)
+    is_to_be_classified = classification_id is not None and entry.classification_id != classification_id
+    if names or is_to_be_classified:
+        reason = locked(entry, plan.project_id, plan.fields, is_to_be_classified=is_to_be_classified)
+        if reason is not None:
+            return Handled(Outcome.SKIPPED, (reason,))
+        outcome = Outcome.UPDATED if outcome is Outcome.UNCHANGED else outcome
+    if names:
+        try:
+            await company.procore.update_timecard(entry.id, plan.project_id, plan.fields)
+        except Rejected:
+            now = await company.procore.timecard(entry.id)
+            reason = locked(now, plan.project_id, plan.fields, is_to_be_classified=is_to_be_classified)
+            if reason is None:
+                raise
+            # Approved between our look and our call.
+            return Handled(Outcome.SKIPPED, (reason,))
+    if classification_id is not None and is_to_be_classified:
+        await company.procore.classify_timecard(entry.id, classification_id)
+    # What could not be synced whole has no fingerprint, so that the next event is compared again.
+    digest = plan.link.fingerprint if plan.is_whole else ""
+    link = replace(plan.link, target_id=str(entry.id), fingerprint=digest)
+    return Handled(outcome, warnings=plan.left_over, links=(link,))
+
+
+async def _made(plan: ShiftPlan, company: Company) -> tuple[Timecard, bool]:
+    """A new entry, or one that a call of the last owner has made since we looked."""
+    try:
+        return await company.procore.create_timecard(plan.project_id, plan.fields), True
+    except Rejected as error:
+        if not is_taken(error):
+            raise
+        entry = await existing_entry(plan.event, company, plan.party, None)
+        if entry is None:
+            raise
+        return entry, False
+
+
+def _position_link(event: TimesheetEvent, classification_id: int) -> tuple[Link, ...]:
+    position = event.worker.position
+    if position is None:
+        return ()
+    return (
+        Link(event.company_id, LinkKind.POSITION, position.id, str(classification_id), event.revision, ""),
+    )
+
+
+async def _tell_smartbarrel(event: TimesheetEvent, company: Company, classification_id: int) -> None:
+    """Link the position with the classification that was made of it, so that it follows a new name."""
+    if event.worker.position is None:
+        return
+    try:
+        await company.positions.link(event.worker.position.id, classification_id)
+    except UpstreamError as error:
+        # The names are the same, so the two are found together without it.
+        log.warning("position.not_linked", error=str(error), company=event.company_id)
