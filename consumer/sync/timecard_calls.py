@@ -87,8 +87,8 @@ async def _put(plan: ShiftPlan, company: Company, classification_id: int | None)
             return Handled(Outcome.SKIPPED, (reason,))
     if classification_id is not None and is_to_be_classified:
         await company.procore.classify_timecard(entry.id, classification_id)
-    # What could not be synced whole has no fingerprint, so that the next event is compared again.
-    digest = plan.link.fingerprint if plan.is_whole else ""
+    # What is to be told again, or may be found by then, has no fingerprint: the next event is compared.
+    digest = plan.link.fingerprint if plan.is_whole and not plan.left_over else ""
     link = replace(plan.link, target_id=str(entry.id), fingerprint=digest)
     return Handled(outcome, warnings=plan.left_over, links=(link,))
 

@@ -142,6 +142,21 @@ def test_a_code_that_a_shift_lost_is_off_its_entry_or_warned_about(
         assert keeps in handled.warnings[0].message
 
 
+def test_a_code_that_a_shift_lost_is_told_by_each_sync_and_nothing_is_sent_for_it(office: Office) -> None:
+    office.sync(marias(location="North"))
+    before = len(office.site.writes())
+    for _ in range(3):
+        handled = office.sync(marias(revision=2))
+        assert handled.outcome is Outcome.UNCHANGED
+        assert handled.warnings == (reasons.left_over(["location"]),)
+    assert len(office.site.writes()) == before
+    office.site.state.edit_timecard_entry(entry_id(office), location_id=None)
+    assert office.sync(marias(revision=2)).warnings == ()
+    before = requests(office)
+    assert office.sync(marias(revision=2)).outcome is Outcome.UNCHANGED
+    assert requests(office) == before, "once it is off, the two agree"
+
+
 def test_an_unknown_location_is_left_out_with_a_warning(office: Office) -> None:
     handled = office.sync(marias(location="Basement"))
     assert handled.outcome is Outcome.CREATED

@@ -14,6 +14,7 @@ from tests.sync.histories.oracle import (
     entries_after,
     entry_of,
     is_due,
+    keeps_a_code,
     party_of,
     place_of,
     worker_of,
@@ -68,8 +69,12 @@ def _check_timesheet(step: Step, sheet: TimesheetEvent, settings: CompanySetting
         assert_untouched(step)
         return
     wanted = entry_of(sheet, settings)
-    # Whether Procore has the location by now is looked up each time, and whose the shift is with it.
-    looks_again = wanted is not None and wanted["location_id"] is None and sheet.location is not None
+    # Whether Procore has the location by now is looked up each time, and whose the shift is with it. So is an
+    # entry that keeps a code which the shift has lost, to tell that.
+    looks_again = wanted is not None and (
+        (wanted["location_id"] is None and sheet.location is not None)
+        or keeps_a_code(wanted, step.before.entries)
+    )
     is_known = step.outcome is not None and step.note is not None and step.note.applied == step.source
     if is_known and not looks_again:
         assert step.outcome is Outcome.UNCHANGED, step.outcome

@@ -227,6 +227,12 @@ def entries_after(wanted: Json, party: int, entries: Entries) -> Entries:
     return {**entries, place: after} if _go_together(after) else dict(entries)
 
 
+def keeps_a_code(wanted: Json, entries: Entries) -> bool:
+    """Whether the shift's entry has a code that the shift has not."""
+    found = [entry for entry in entries.values() if entry["origin_id"] == wanted["origin_id"]]
+    return any(entry[name] is not None for entry in found for name in _CODES if wanted[name] is None)
+
+
 def _go_together(entry: Json) -> bool:
     project, sub_job, cost_code, location = (entry[name] for name in ("project_id", *_CODES))
     sub_jobs = {None, *(one for (of, _), one in SUB_JOBS.items() if of == project)}
