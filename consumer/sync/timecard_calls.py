@@ -13,7 +13,7 @@ from consumer.model.results import Outcome
 from consumer.sync.classifications import ClassificationMissingError
 from consumer.sync.company import Company
 from consumer.sync.contacts import carry_out_party, is_taken
-from consumer.sync.timecard_differences import differing, locked
+from consumer.sync.timecard_differences import CLASSIFICATION, differing, kept_codes, locked
 from consumer.sync.timecard_look import existing_entry
 from consumer.sync.timecard_plan import ShiftPlan
 from consumer.upstream.procore_answers import Timecard
@@ -68,29 +68,58 @@ async def _put(plan: ShiftPlan, company: Company, classification_id: int | None)
         entry, is_new = await _made(plan, company)
         outcome = Outcome.CREATED if is_new else outcome
         plan = replace(plan, entry=entry)
-    names = differing(entry, plan.project_id, plan.fields)
     is_to_be_classified = classification_id is not None and entry.classification_id != classification_id
-    if names or is_to_be_classified:
+    if differing(entry, plan.project_id, plan.fields) or is_to_be_classified:
         reason = locked(entry, plan.project_id, plan.fields, is_to_be_classified=is_to_be_classified)
         if reason is not None:
             return Handled(Outcome.SKIPPED, (reason,))
+        refused = await _written(plan, entry, company, classification_id if is_to_be_classified else None)
+        if refused is not None and outcome is Outcome.CREATED:
+            refused = Handled(outcome, warnings=refused.reasons, links=(_link(plan, entry, ""),))
+        if refused is not None:
+            return refused
         outcome = Outcome.UPDATED if outcome is Outcome.UNCHANGED else outcome
-    if names:
-        try:
-            await company.procore.update_timecard(entry.id, plan.project_id, plan.fields)
-        except Rejected:
-            now = await company.procore.timecard(entry.id)
-            reason = locked(now, plan.project_id, plan.fields, is_to_be_classified=is_to_be_classified)
-            if reason is None:
-                raise
-            # Approved between our look and our call.
-            return Handled(Outcome.SKIPPED, (reason,))
-    if classification_id is not None and is_to_be_classified:
-        await company.procore.classify_timecard(entry.id, classification_id)
     # What is to be told again, or may be found by then, has no fingerprint: the next event is compared.
     digest = plan.link.fingerprint if plan.is_whole and not plan.left_over else ""
-    link = replace(plan.link, target_id=str(entry.id), fingerprint=digest)
-    return Handled(outcome, warnings=plan.left_over, links=(link,))
+    return Handled(outcome, warnings=plan.left_over, links=(_link(plan, entry, digest),))
+
+
+def _link(plan: ShiftPlan, entry: Timecard, digest: str) -> Link:
+    return replace(plan.link, target_id=str(entry.id), fingerprint=digest)
+
+
+async def _written(
+    plan: ShiftPlan, entry: Timecard, company: Company, classification_id: int | None
+) -> Handled | None:
+    """Change the entry, and put the classification on it; the ending if Procore refuses for a known reason."""
+    try:
+        if differing(entry, plan.project_id, plan.fields):
+            await company.procore.update_timecard(entry.id, plan.project_id, plan.fields)
+        if classification_id is not None:
+            await company.procore.classify_timecard(entry.id, classification_id)
+    except Rejected as error:
+        now = await company.procore.timecard(entry.id)
+        is_to_be_classified = classification_id not in {None, now.classification_id}
+        reason = locked(now, plan.project_id, plan.fields, is_to_be_classified=is_to_be_classified)
+        if reason is not None:
+            # Approved between our look and our call.
+            return Handled(Outcome.SKIPPED, (reason,))
+        kept = _refused_codes(error, plan, now, classification_id)
+        if not kept:
+            raise
+        return Handled(Outcome.FAILED, (replace(reasons.codes_kept(kept), upstream="; ".join(error.words)),))
+    return None
+
+
+def _refused_codes(
+    error: Rejected, plan: ShiftPlan, entry: Timecard, classification_id: int | None
+) -> list[str]:
+    """What the entry keeps without our sending it, and Procore complains of."""
+    kept = kept_codes(entry, plan.fields)
+    if classification_id is None and entry.classification_id is not None:
+        kept.append(CLASSIFICATION)
+    said = " ".join(error.words).replace("_", " ").casefold()
+    return [code for code in kept if code in said]
 
 
 async def _made(plan: ShiftPlan, company: Company) -> tuple[Timecard, bool]:

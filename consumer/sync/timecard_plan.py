@@ -167,6 +167,7 @@ async def plan_shift(
         party,
         classification,
         entry,
+        await _kept(entry, company, classification, project_id),
         warnings=(*party.warnings, *resolved.warnings, *day_warning),
         is_whole=not resolved.warnings and not day_warning,
     )
@@ -182,6 +183,17 @@ async def _classification(
     link = links.get(LinkKey(event.company_id, LinkKind.POSITION, position.id))
     known_id = int(link.target_id) if link is not None and link.target_id else None
     return await company.classifications.plan(position.name, known_id, project_id)
+
+
+async def _kept(
+    entry: Timecard | None, company: Company, coming: ClassificationPlan | None, project_id: int
+) -> ClassificationPlan | None:
+    """The classification that an entry keeps on its way to another project, where it must be active too."""
+    if entry is None or entry.classification_id is None or entry.project_id == project_id:
+        return None
+    if coming and coming.classification and coming.classification.id == entry.classification_id:
+        return None
+    return await company.classifications.plan_known(entry.classification_id, project_id)
 
 
 async def _day_warning(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,42 @@ def test_a_classification_that_was_deactivated_on_the_project_stays_so_for_an_en
     before = office.site.writes()
     assert office.sync(event).outcome is Outcome.UNCHANGED
     assert office.site.writes() == before
+
+
+def approved_after_the_look(office: Office, monkeypatch: pytest.MonkeyPatch, look: str) -> None:
+    """Somebody approves the entry between the first such look and the next call."""
+    looked = getattr(office.company.procore, look)
+    looks: list[object] = []
+
+    async def look_and_be_overtaken(*given: Any) -> object:
+        found = await looked(*given)
+        looks.append(found)
+        if len(looks) == 1:
+            approve(office)
+        return found
+
+    monkeypatch.setattr(office.company.procore, look, look_and_be_overtaken)
+
+
+def test_an_entry_that_is_approved_before_it_is_classified_is_locked_and_not_failed(
+    open_office: OpenOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [classification(1, "Carpenter", TOWER), classification(2, "Laborer", TOWER)]
+    office = open_office(classifications=both)
+    office.sync(shift(worker=priya(position=Named(position_id(7), "Carpenter"))))
+    approved_after_the_look(office, monkeypatch, "timecard")
+    handled = office.sync(shift(revision=2, worker=priya(position=Named(position_id(8), "Laborer"))))
+    assert handled.outcome is Outcome.SKIPPED
+    assert [one.message.rpartition("what differs: ")[2] for one in handled.reasons] == ["classification"]
+
+
+def test_a_new_entry_that_is_approved_before_it_is_classified_is_created_with_a_warning(
+    open_office: OpenOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = open_office(classifications=[classification(1, "Carpenter", TOWER)])
+    approved_after_the_look(office, monkeypatch, "create_timecard")
+    event = shift(worker=priya(position=Named(position_id(7), "Carpenter")))
+    handled = office.sync(event)
+    assert (handled.outcome, [one.code for one in handled.warnings]) == (Outcome.CREATED, ["locked"])
+    again = office.sync(event)
+    assert (again.outcome, [one.code for one in again.reasons]) == (Outcome.SKIPPED, ["locked"])
