@@ -91,7 +91,7 @@ def _link(plan: ShiftPlan, entry: Timecard, digest: str) -> Link:
 async def _written(
     plan: ShiftPlan, entry: Timecard, company: Company, classification_id: int | None
 ) -> Handled | None:
-    """Change the entry, and put the classification on it; the ending if Procore refuses for a known reason."""
+    """Change the entry, and put the classification on it; how the event ends if a known reason forbids it."""
     try:
         if differing(entry, plan.project_id, plan.fields):
             await company.procore.update_timecard(entry.id, plan.project_id, plan.fields)

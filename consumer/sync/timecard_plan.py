@@ -156,6 +156,8 @@ async def plan_shift(
         return Handled(Outcome.FAILED, (party,))
     classification = await _classification(event, company, links, party, project_id)
     entry = await existing_entry(event, company, party, entry_link)
+    if await _is_unknown(event, company, classification, entry):
+        return Handled(Outcome.FAILED, (reasons.project_not_found(event.project.name),))
     time_entry = company.settings.time_entry_of(project_id)
     day_warning = await _day_warning(event, company, project_id, time_entry)
     return ShiftPlan(
@@ -183,6 +185,18 @@ async def _classification(
     link = links.get(LinkKey(event.company_id, LinkKind.POSITION, position.id))
     known_id = int(link.target_id) if link is not None and link.target_id else None
     return await company.classifications.plan(position.name, known_id, project_id)
+
+
+async def _is_unknown(
+    event: TimesheetEvent, company: Company, classification: ClassificationPlan | None, entry: Timecard | None
+) -> bool:
+    """Whether the project is unknown in Procore, or hidden, where no look-up in it would have told."""
+    has_codes = event.cost_code_segment_1 or event.cost_code_segment_2 or event.location
+    was_looked_for = classification is not None and classification.classification is not None
+    is_there = entry is not None and entry.project_id == event.procore_project_id
+    if has_codes or was_looked_for or is_there:
+        return False
+    return await company.projects.get(event.procore_project_id or 0) is None
 
 
 async def _kept(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.exceptions import Rejected
+from consumer.exceptions import NotFound, Rejected
 from consumer.model import reasons
 from consumer.model.events import Kind, TimesheetEvent
 from consumer.model.links import Link, LinkKey, LinkKind
@@ -52,7 +52,12 @@ class TimesheetHandler:
     async def plan(self, event: TimesheetEvent) -> ShiftPlan | Handled:
         """What would be done, found with reads only; or how the event ends without a call that changes."""
         known = self.at_once(event)
-        return await self._plan(event) if known is None else known
+        if known is not None:
+            return known
+        try:
+            return await self._plan(event)
+        except NotFound as error:
+            return await self._project_gone(error, event)
 
     async def handle(self, event: TimesheetEvent) -> Handled:
         """Create, update or leave the entry."""
@@ -60,11 +65,14 @@ class TimesheetHandler:
         if known is not None:
             return known
         key = _key(event)
-        plan = await self._plan(event)
+        plan = await self.plan(event)
         if isinstance(plan, Handled):
             handled = with_revision_noted(plan, key, self._links.get(key), event.revision)
         else:
-            handled = await self._carry_out(plan, self._companies[event.company_id])
+            try:
+                handled = await self._carry_out(plan, self._companies[event.company_id])
+            except NotFound as error:
+                handled = await self._project_gone(error, event)
             handled = with_doubt_noted(handled, self._links, key, event.revision)
         return replace(handled, detail=shift_detail(event))
 
@@ -101,6 +109,14 @@ class TimesheetHandler:
         return await plan_shift(
             event, user_id, company, self._links, entry_link=link, new=new, trust_link=trust_link
         )
+
+    async def _project_gone(self, error: NotFound, event: TimesheetEvent) -> Handled:
+        """The ending of a shift whose project Procore does not show. Raises the error if it does."""
+        projects = self._companies[event.company_id].projects
+        if event.procore_project_id is None or not await projects.is_gone(event.procore_project_id):
+            raise error
+        reason = reasons.project_not_found(event.project.name)
+        return Handled(Outcome.FAILED, (replace(reason, upstream="; ".join(error.words) or None),))
 
     async def _carry_out(self, plan: ShiftPlan, company: Company) -> Handled:
         try:
