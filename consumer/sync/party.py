@@ -21,7 +21,7 @@ class Party:
     """The person to book on; without a ``person_id`` a contact is to be made.
 
     ``changes`` is what has to be changed on a contact that an earlier sync made, ``link`` what is to be noted
-    of one who is no user by their worker's own word. ``employee_id`` is what a new contact gets.
+    of one who is no user as far as is known. ``employee_id`` is what a new contact gets.
     """
 
     person_id: int | None

@@ -52,12 +52,7 @@ class TimesheetHandler:
     async def plan(self, event: TimesheetEvent) -> ShiftPlan | Handled:
         """What would be done, found with reads only; or how the event ends without a call that changes."""
         known = self.at_once(event)
-        if known is not None:
-            return known
-        try:
-            return await self._plan(event)
-        except NotFound as error:
-            return await self._project_gone(error, event)
+        return await self._plan(event) if known is None else known
 
     async def handle(self, event: TimesheetEvent) -> Handled:
         """Create, update or leave the entry."""
@@ -65,14 +60,11 @@ class TimesheetHandler:
         if known is not None:
             return known
         key = _key(event)
-        plan = await self.plan(event)
+        plan = await self._plan(event)
         if isinstance(plan, Handled):
             handled = with_revision_noted(plan, key, self._links.get(key), event.revision)
         else:
-            try:
-                handled = await self._carry_out(plan, self._companies[event.company_id])
-            except NotFound as error:
-                handled = await self._project_gone(error, event)
+            handled = await self._carry_out(plan, self._companies[event.company_id])
             handled = with_doubt_noted(handled, self._links, key, event.revision)
         return replace(handled, detail=shift_detail(event))
 
@@ -106,9 +98,12 @@ class TimesheetHandler:
             return unchanged
         new = Link(event.company_id, LinkKind.TIMESHEET, event.timesheet_id, "", event.revision, digest)
         link = self._links.get(_key(event))
-        return await plan_shift(
-            event, user_id, company, self._links, entry_link=link, new=new, trust_link=trust_link
-        )
+        try:
+            return await plan_shift(
+                event, user_id, company, self._links, entry_link=link, new=new, trust_link=trust_link
+            )
+        except NotFound as error:
+            return await self._project_gone(error, event)
 
     async def _project_gone(self, error: NotFound, event: TimesheetEvent) -> Handled:
         """The ending of a shift whose project Procore does not show. Raises the error if it does."""
@@ -121,6 +116,8 @@ class TimesheetHandler:
     async def _carry_out(self, plan: ShiftPlan, company: Company) -> Handled:
         try:
             return await carry_out_shift(plan, company)
+        except NotFound as error:
+            return await self._project_gone(error, plan.event)
         except Rejected as error:
             if not plan.party.is_trusted or not _is_of_party(error):
                 raise
