@@ -1,30 +1,25 @@
 """``replay``: publish what is on a topic to it once more, so that both systems are brought in step with it."""
 
-import asyncio
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from consumer.commands.options import DryRun, Json
-from consumer.commands.replay_text import Preview, print_preview, print_summary
+from consumer.commands.replay_text import print_summary
 from consumer.config import Config, load
-from consumer.exceptions import ConfigurationError, CrewsyncError, TopicMissing
+from consumer.exceptions import ConfigurationError, CrewsyncError
 from consumer.model.events import Kind
 from consumer.model.topics import TIMESHEET_EVENTS, USER_EVENTS
 from consumer.runs.commands import new_run_id
-from consumer.runs.planning import known_links, plan_events
 from consumer.runs.progress import RunState
 from consumer.runs.replay import Choice, Gathering, Pace, Topic, following, publish, run_id_of
 from consumer.runs.spool import Replay, Spool
 from consumer.runs.window import Bounds
-from consumer.service import Place, Role
-from consumer.session import Session, open_session, open_shown_place, who
-from consumer.upstreams import closing_after
+from consumer.session import Session, who
 
 
 _FOLDER = Path("var/replay")
@@ -54,7 +49,9 @@ def replay(  # noqa: PLR0917 - each is an option of the command
     company: Annotated[
         int | None, typer.Option("--company", help="Only this company's events; by Procore's id.")
     ] = None,
-    user: Annotated[int | None, typer.Option("--user", help="Only this user's events; by Procore's id.")] = None,
+    user: Annotated[
+        int | None, typer.Option("--user", help="Only this user's events; by Procore's id.")
+    ] = None,
     worker: Annotated[
         str | None, typer.Option("--worker", help="Only this worker's timesheets; by SmartBarrel's id.")
     ] = None,
@@ -123,7 +120,7 @@ def _go_on(config: Config, replay_id: str, rate: float, *, as_json: bool) -> Non
         _carry_out(session, topic, spool, gathering, rate, as_json=as_json)
 
 
-def _carry_out(  # noqa: PLR0917 - all that it takes
+def _carry_out(
     session: Session, topic: Topic, spool: Spool, gathering: Gathering, rate: float, *, as_json: bool
 ) -> None:
     replay_id, counts = spool.replay.id, spool.counts()

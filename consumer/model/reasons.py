@@ -132,6 +132,22 @@ def employee_id_of_another(employee_id: str, name: str) -> Reason:
     )
 
 
+def contact_not_changed(name: str) -> Reason:
+    """Warning: the contact keeps a former name or employee ID, since Procore refuses to change it."""
+    return Reason(
+        "contact_not_changed",
+        f"Procore does not let this account change the contact of {name}; put it right there by hand",
+    )
+
+
+def employee_id_left_out(employee_id: str, name: str) -> Reason:
+    """Warning: the worker's contact does not get the payroll ID, which is another person's employee ID."""
+    return Reason(
+        "employee_id_left_out",
+        f"Payroll ID {employee_id} is {name}'s in Procore, so the worker's contact does not get it",
+    )
+
+
 def code_not_in_project(sub_job: str | None, cost_code: str | None) -> Reason:
     """The shift's sub job or cost code does not exist in the Procore project."""
     codes = f"sub job {sub_job or '(none)'}, cost code {cost_code or '(none)'}"
@@ -168,13 +184,27 @@ def left_over(codes: list[str]) -> Reason:
     )
 
 
-def locked(status: str, in_procore: str, in_smartbarrel: str) -> Reason:
+def codes_kept(codes: list[str]) -> Reason:
+    """The entry keeps codes that the shift lost, and Procore refuses them where the shift is now."""
+    named = " and ".join(codes)
+    return Reason(
+        "codes_kept",
+        f"The time card keeps its {named}, which does not go with the shift now; move it by hand in Procore",
+    )
+
+
+def project_not_found(name: str) -> Reason:
+    """The project is not in Procore, or hidden from the account."""
+    return Reason(
+        "project_not_found",
+        f"Procore does not show the project {name} to this account; give it access, or link the project anew",
+    )
+
+
+def locked(status: str, differences: list[str]) -> Reason:
     """The entry is approved or completed in Procore, so it stays as it is."""
-    if in_procore == in_smartbarrel:
-        what = f"stays as it is at {in_procore} hours; its date, worker or codes differ in SmartBarrel"
-    else:
-        what = f"stays at {in_procore} hours; SmartBarrel says {in_smartbarrel}"
-    return Reason("locked", f"The time card is {status} in Procore and {what}")
+    what = ", ".join(differences)
+    return Reason("locked", f"The time card is {status} in Procore and stays as it is; what differs: {what}")
 
 
 def _who(name: str, payroll_id: str | None) -> str:

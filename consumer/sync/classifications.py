@@ -98,6 +98,14 @@ class Classifications:
         on_project = OnProject.ABSENT if found is None else await self._on_project(found.id, project_id)
         return ClassificationPlan(name, known_id, found, on_project)
 
+    async def plan_known(self, classification_id: int, project_id: int) -> ClassificationPlan | None:
+        """What has to be done for a classification that is there; None if it is there no more."""
+        found = await self.get(classification_id)
+        if found is None:
+            return None
+        on_project = await self._on_project(found.id, project_id)
+        return ClassificationPlan(found.name, found.id, found, on_project)
+
     async def carry_out(self, plan: ClassificationPlan, project_id: int) -> tuple[Classification, bool]:
         """Do it, and say whether the classification is new; what was done meanwhile is not done again.
 

@@ -12,6 +12,7 @@ from consumer.sync.entries import Entries
 from consumer.sync.positions import Positions
 from consumer.sync.projects import Projects
 from consumer.sync.roster import Roster
+from consumer.sync.workers import Workers
 from consumer.upstream.procore import Procore
 from consumer.upstream.smartbarrel import SmartBarrel
 
@@ -29,6 +30,7 @@ class Company:
     classifications: Classifications
     positions: Positions
     roster: Roster
+    workers: Workers
     entries: Entries
     projects: Projects
     linking: set[str] = field(default_factory=set)
@@ -53,6 +55,7 @@ class Company:
         self.classifications.renew()
         self.positions.renew()
         self.roster.renew()
+        self.workers.renew()
         self.entries.renew()
         self.projects.renew()
 
@@ -84,6 +87,7 @@ def company(
         classifications,
         Positions(smartbarrel, classifications, procore.company_id),
         Roster(smartbarrel),
+        Workers(smartbarrel),
         Entries(procore),
         Projects(procore),
     )

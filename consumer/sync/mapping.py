@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from consumer.model import reasons
-from consumer.model.events import ShiftStatus, TimesheetEvent, UserEvent
+from consumer.model.events import ShiftStatus, ShiftWorker, TimesheetEvent, UserEvent
 from consumer.model.results import Reason
 from consumer.model.settings import CompanySettings, TimeEntry
 from consumer.sync.fingerprint import fingerprint
@@ -72,6 +72,11 @@ def origin_id(smartbarrel_id: str) -> str:
 def one_line(value: str | None) -> str:
     """The text with runs of white space as one space: names come with doubled spaces and line breaks."""
     return " ".join((value or "").split())
+
+
+def payroll_id(worker: ShiftWorker) -> str | None:
+    """The worker's payroll ID as it is compared with employee IDs; None if it is missing or blank."""
+    return one_line(worker.payroll_id) or None
 
 
 def user_fingerprint(user: UserEvent, settings: CompanySettings) -> str:
@@ -151,13 +156,15 @@ def shift_not_due(shift: TimesheetEvent, settings: CompanySettings) -> NotDue | 
 def shift_fingerprint(shift: TimesheetEvent, user_id: int | None, settings: CompanySettings) -> str:
     """Everything of the shift and the settings that decides what Procore should hold, and whose it is."""
     position = shift.worker.position
+    # Whoever is no user as far as is known is found by these.
+    found_by = (payroll_id(shift.worker), shift.worker.contractor is not None)
     # A synced user keeps Procore's own classification.
     counts = position is not None and (user_id is None or not settings.user_sync)
     return fingerprint(
         _MAPPING,
         shift.procore_project_id,
         shift.worker.id,
-        user_id,
+        found_by if user_id is None else user_id,
         shift.work_date,
         sorted(shift_times(shift, settings.time_entry_of(shift.procore_project_id or 0)).items()),
         shift.cost_code_segment_1,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from consumer.sync.readthrough import ReadThrough
+from consumer.sync.readthrough import FRESH_S, ReadThrough
 from consumer.upstream.procore import Procore
 from consumer.upstream.procore_answers import Project
 
@@ -23,6 +23,10 @@ class Projects:
     async def get(self, project_id: int) -> Project | None:
         """The project; None if there is none, or the account cannot see it."""
         return await self._by_id.find(None, lambda projects: projects.get(project_id))
+
+    async def is_gone(self, project_id: int) -> bool:
+        """Whether the project is not among those that were read within the last minute."""
+        return project_id not in await self._by_id.get(None, younger_than_s=FRESH_S)
 
     def renew(self) -> None:
         """Read the projects anew before they are used again."""

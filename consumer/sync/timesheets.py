@@ -4,16 +4,17 @@ from dataclasses import replace
 
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.links import Links
-from consumer.exceptions import Rejected
+from consumer.exceptions import NotFound, Rejected
 from consumer.model import reasons
 from consumer.model.events import Kind, TimesheetEvent
 from consumer.model.links import Link, LinkKey, LinkKind
 from consumer.model.results import Outcome
 from consumer.sync.company import Companies, Company, set_up
+from consumer.sync.identity import stated_or_linked, user_of
 from consumer.sync.mapping import shift_detail, shift_fingerprint, shift_not_due
-from consumer.sync.party import user_of
 from consumer.sync.revisions import in_doubt, made, with_doubt_noted, with_revision_noted
-from consumer.sync.timecard_plan import ShiftPlan, carry_out_shift, plan_shift
+from consumer.sync.timecard_calls import carry_out_shift
+from consumer.sync.timecard_plan import ShiftPlan, plan_shift
 
 
 class TimesheetHandler:
@@ -45,11 +46,8 @@ class TimesheetHandler:
         if due is not None:
             skipped = Handled(Outcome.SKIPPED, due.reasons, detail=shift_detail(event))
             return with_revision_noted(skipped, key, link, event.revision)
-        entry = made(link)
-        if not event.force and entry is not None and entry.fingerprint == self._fingerprint(event, company):
-            again = replace(entry, revision=event.revision)
-            return Handled(Outcome.UNCHANGED, detail=shift_detail(event), links=(again,))
-        return None
+        user_id = stated_or_linked(event.worker, event.company_id, self._links)
+        return self._unchanged(event, shift_fingerprint(event, user_id, company.settings))
 
     async def plan(self, event: TimesheetEvent) -> ShiftPlan | Handled:
         """What would be done, found with reads only; or how the event ends without a call that changes."""
@@ -83,20 +81,43 @@ class TimesheetHandler:
         for company in self._companies.values():
             company.renew()
 
-    def _fingerprint(self, event: TimesheetEvent, company: Company) -> str:
-        user_id = user_of(event.worker, event.company_id, self._links)
-        return shift_fingerprint(event, user_id, company.settings)
+    def _unchanged(self, event: TimesheetEvent, digest: str) -> Handled | None:
+        """The ending of a shift that says what was sent last."""
+        entry = made(self._links.get(_key(event)))
+        if event.force or entry is None or entry.fingerprint != digest:
+            return None
+        again = replace(entry, revision=event.revision)
+        return Handled(Outcome.UNCHANGED, detail=shift_detail(event), links=(again,))
 
     async def _plan(self, event: TimesheetEvent, *, trust_link: bool = True) -> ShiftPlan | Handled:
         company = self._companies[event.company_id]
-        digest = self._fingerprint(event, company)
+        user_id = await user_of(event.worker, company, self._links)
+        digest = shift_fingerprint(event, user_id, company.settings)
+        unchanged = self._unchanged(event, digest)
+        if unchanged is not None:
+            return unchanged
         new = Link(event.company_id, LinkKind.TIMESHEET, event.timesheet_id, "", event.revision, digest)
         link = self._links.get(_key(event))
-        return await plan_shift(event, company, self._links, link, new, trust_link=trust_link)
+        try:
+            return await plan_shift(
+                event, user_id, company, self._links, entry_link=link, new=new, trust_link=trust_link
+            )
+        except NotFound as error:
+            return await self._project_gone(error, event)
+
+    async def _project_gone(self, error: NotFound, event: TimesheetEvent) -> Handled:
+        """The ending of a shift whose project Procore does not show. Raises the error if it does."""
+        projects = self._companies[event.company_id].projects
+        if event.procore_project_id is None or not await projects.is_gone(event.procore_project_id):
+            raise error
+        reason = reasons.project_not_found(event.project.name)
+        return Handled(Outcome.FAILED, (replace(reason, upstream="; ".join(error.words) or None),))
 
     async def _carry_out(self, plan: ShiftPlan, company: Company) -> Handled:
         try:
             return await carry_out_shift(plan, company)
+        except NotFound as error:
+            return await self._project_gone(error, plan.event)
         except Rejected as error:
             if not plan.party.is_trusted or not _is_of_party(error):
                 raise

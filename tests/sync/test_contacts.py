@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from consumer.exceptions import Transient
+from consumer.model import reasons
 from consumer.model.results import Outcome
 from tests.sync.booked import MARIA, contacts, entries
 from tests.sync.conftest import Office
@@ -126,6 +128,28 @@ def test_a_contact_who_was_deleted_before_a_change_is_made_anew(office: Office) 
         office.sync(renamed)
     assert office.sync(renamed).outcome is Outcome.CREATED
     assert named(office) == [PRIYA | {"last_name": "Nair-Smith"}]
+
+
+def test_a_contact_whom_procore_does_not_let_us_change_is_booked_on_as_they_are_and_that_is_told(
+    office: Office,
+) -> None:
+    """Procore says "not found" where an account has no access, too."""
+    office.sync(shift())
+    server = office.site.wire.servers["procore.test"]
+
+    async def refuse(request: httpx.Request) -> httpx.Response:
+        if request.method == "PATCH" and "/people/" in request.url.path:
+            return httpx.Response(404, json={"message": "Not found"})
+        return await server.handle_async_request(request)
+
+    office.site.wire.servers["procore.test"] = httpx.MockTransport(refuse)
+    handled = office.sync(shift(number=2, worker=priya(last_name="Nair-Smith")))
+    assert handled.outcome is Outcome.CREATED
+    assert handled.warnings == (reasons.contact_not_changed("Priya Nair-Smith"),)
+    assert named(office) == [PRIYA]
+    before = len(office.site.wire.seen)
+    office.sync(shift(number=3, worker=priya(last_name="Nair-Smith")))
+    assert [one.method for one in office.site.wire.seen[before:]] == ["GET", "POST"], "not tried each time"
 
 
 def test_two_people_with_the_workers_payroll_id_are_named_and_nobody_is_booked_on(

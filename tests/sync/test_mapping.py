@@ -241,6 +241,15 @@ def test_shifts_have_equal_fingerprints_if_and_only_if_all_that_counts_is_equal(
     assert is_equal == (not fields and user_id is None)
 
 
+@pytest.mark.parametrize(
+    "change", [{"payroll_id": "20301"}, {"contractor": CONTRACTOR}], ids=["payroll id", "contractor"]
+)
+def test_what_a_worker_is_found_by_counts_while_no_user_is_known(change: dict[str, Any]) -> None:
+    other = shift(worker=priya(**change))
+    assert shift_fingerprint(other, None, SETTINGS) != shift_fingerprint(SHIFT, None, SETTINGS)
+    assert shift_fingerprint(other, 8800101, SETTINGS) == shift_fingerprint(SHIFT, 8800101, SETTINGS)
+
+
 @pytest.mark.parametrize("name", sorted(IRRELEVANT_OF_SHIFT))
 def test_what_decides_nothing_does_not_change_a_shifts_fingerprint(name: str) -> None:
     other = replace(SHIFT, **{name: IRRELEVANT_OF_SHIFT[name]})

@@ -12,7 +12,7 @@ from consumer.sync.plan import Plan
 from tests.sync.booked import entry_id, marias
 from tests.sync.conftest import Office
 from tests.sync.people import maria, priya, shift
-from tests.upstream.site import COMPANY, Json, classification, position_id, worker, worker_id
+from tests.upstream.site import COMPANY, TOWER, Json, classification, position_id, worker, worker_id
 
 
 OpenOffice = Callable[..., Office]
@@ -149,6 +149,39 @@ def test_what_agrees_already_is_planned_as_unchanged(office: Office) -> None:
     office.sync(marias())
     office.restart(lose_links=True)
     plan = plan_of(office, marias())
+    assert (words(plan), plan.handled.outcome) == ([], Outcome.UNCHANGED)
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [
+        (shift(location="Nowhere"), shift(2, location="Nowhere", worker=priya(last_name="Nair-Smith"))),
+        (marias(location="North"), marias(revision=2)),
+        (marias(location="North"), marias(revision=2, location="Nowhere")),
+    ],
+    ids=["the contact alone", "a code that it lost", "a code that is unknown now"],
+)
+def test_what_is_done_for_a_shift_that_was_synced_is_what_was_planned(
+    office: Office, before: TimesheetEvent, event: TimesheetEvent
+) -> None:
+    office.sync(before)
+    plan = plan_of(office, event)
+    made = len(office.site.writes())
+    handled = office.sync(event)
+    assert len(office.site.writes()) - made == len(plan.steps)
+    assert (handled.outcome, handled.warnings) == (plan.handled.outcome, plan.handled.warnings)
+    assert handled.outcome is (Outcome.UPDATED if plan.steps else Outcome.UNCHANGED)
+
+
+def test_a_classification_that_the_time_card_has_is_not_planned_to_be_activated(
+    open_office: OpenOffice,
+) -> None:
+    office = open_office(classifications=[classification(1, "Carpenter", TOWER)])
+    event = shift(worker=priya(position=Named(position_id(7), "Carpenter")))
+    office.sync(event)
+    office.site.deactivate_classification(TOWER, 57801)
+    office.restart(lose_links=True)
+    plan = plan_of(office, event)
     assert (words(plan), plan.handled.outcome) == ([], Outcome.UNCHANGED)
 
 

@@ -120,13 +120,16 @@ def test_a_break_longer_than_the_shift_fails_in_procores_words(open_office: Open
     ("zone", "warned"),
     [("Central Time (US & Canada)", []), ("Pacific/Auckland", ["other_day"]), (None, []), ("Nowhere", [])],
 )
-def test_a_project_whose_time_zone_makes_it_another_day_is_told(
+def test_a_project_whose_time_zone_makes_it_another_day_is_told_by_each_sync(
     open_office: OpenOffice, zone: str | None, warned: list[str]
 ) -> None:
-    """Half past eight in the morning in Texas is the next day in New Zealand."""
+    """Eight in the morning in Texas is the next day in New Zealand."""
     office = open_office(STARTS)
     office.site.state.edit_project(TOWER, time_zone=zone)
     handled = office.sync(marias())
     assert (handled.outcome, [warning.code for warning in handled.warnings]) == (Outcome.CREATED, warned)
     assert times(office)["date"] == "2026-02-24"
-    assert office.sync(marias()).outcome is Outcome.UNCHANGED
+    before = len(office.site.writes())
+    again = office.sync(marias())
+    assert (again.outcome, [warning.code for warning in again.warnings]) == (Outcome.UNCHANGED, warned)
+    assert len(office.site.writes()) == before

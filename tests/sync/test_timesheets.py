@@ -138,8 +138,23 @@ def test_a_code_that_a_shift_lost_is_off_its_entry_or_warned_about(
     if {name: entry[name] for name in ids} == ids:
         assert handled.warnings == ()
     else:
-        assert handled.outcome is not Outcome.UNCHANGED
-        assert any(keeps in warning.message for warning in handled.warnings)
+        assert [warning.code for warning in handled.warnings] == ["left_over"]
+        assert keeps in handled.warnings[0].message
+
+
+def test_a_code_that_a_shift_lost_is_told_by_each_sync_and_nothing_is_sent_for_it(office: Office) -> None:
+    office.sync(marias(location="North"))
+    before = len(office.site.writes())
+    for _ in range(3):
+        handled = office.sync(marias(revision=2))
+        assert handled.outcome is Outcome.UNCHANGED
+        assert handled.warnings == (reasons.left_over(["location"]),)
+    assert len(office.site.writes()) == before
+    office.site.state.edit_timecard_entry(entry_id(office), location_id=None)
+    assert office.sync(marias(revision=2)).warnings == ()
+    before = requests(office)
+    assert office.sync(marias(revision=2)).outcome is Outcome.UNCHANGED
+    assert requests(office) == before, "once it is off, the two agree"
 
 
 def test_an_unknown_location_is_left_out_with_a_warning(office: Office) -> None:
@@ -247,7 +262,9 @@ def test_a_contacts_worker_who_later_is_a_user_with_the_same_employee_id_is_reli
     office.site.put_person(user_person)
     office.restart()
     office.sync(shift(number=2, worker=numbered))
-    assert entries(office)[1]["party_id"] == 25139999
+    assert office.sync(shift(revision=2, worker=numbered)).outcome is Outcome.UNCHANGED
+    booked = [entry["party_id"] for entry in entries(office)]
+    assert booked == [contact["id"], 25139999], "what was booked before stays where it is"
 
 
 def test_a_user_whom_procore_does_not_list_is_told_and_nothing_is_booked(office: Office) -> None:
@@ -340,18 +357,6 @@ def test_an_entry_that_is_unlocked_again_takes_the_next_revision(office: Office)
     office.site.state.edit_timecard_entry(entry_id(office), approval_status="pending")
     assert office.sync(marias(revision=3, total_hours=Decimal("9.5"))).outcome is Outcome.UPDATED
     assert entries(office) == [ENTRY | {"hours": "9.5"}]
-
-
-@pytest.mark.parametrize("status", ["approved", "completed"])
-def test_the_reason_of_a_locked_entry_tells_what_differs_if_it_is_not_the_hours(
-    office: Office, status: str
-) -> None:
-    """That it stays at 8.00 hours where SmartBarrel says 8.00 would help nobody."""
-    office.sync(marias())
-    office.site.state.edit_timecard_entry(entry_id(office), approval_status=status)
-    handled = office.sync(marias(revision=2, work_date=date(2026, 2, 25)))
-    assert handled.outcome is Outcome.SKIPPED
-    assert "SmartBarrel says 8.00" not in handled.reasons[0].message
 
 
 @pytest.mark.parametrize(

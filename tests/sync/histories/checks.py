@@ -14,6 +14,7 @@ from tests.sync.histories.oracle import (
     entries_after,
     entry_of,
     is_due,
+    keeps_a_code,
     party_of,
     place_of,
     worker_of,
@@ -78,8 +79,12 @@ def _check_timesheet(step: Step, sheet: TimesheetEvent, settings: CompanySetting
         assert_untouched(step)
         return
     wanted = entry_of(sheet, settings)
-    # Whether Procore has the location by now is looked up each time, and whose the shift is with it.
-    looks_again = wanted is not None and wanted["location_id"] is None and sheet.location is not None
+    # Whether Procore has the location by now is looked up each time, and whose the shift is with it. So is an
+    # entry that keeps a code which the shift has lost, to tell that.
+    looks_again = wanted is not None and (
+        (wanted["location_id"] is None and sheet.location is not None)
+        or keeps_a_code(wanted, step.before.entries)
+    )
     is_known = step.outcome is not None and step.note is not None and step.note.applied == step.source
     if is_known and not looks_again:
         assert step.outcome is Outcome.UNCHANGED, step.outcome
@@ -94,7 +99,8 @@ def _check_timesheet(step: Step, sheet: TimesheetEvent, settings: CompanySetting
     assert {one: body for one, body in step.after.people.items() if one not in new} == step.before.people
     for body in new.values():
         assert Place.NEW in parties
-        assert {name: body[name] for name in contact_of(sheet.worker)} == contact_of(sheet.worker)
+        made = [contact_of(sheet.worker, then) for then in step.directories]
+        assert {name: body[name] for name in made[0]} in made
     own = next((one for one, body in step.after.people.items() if _is_of(sheet, body)), None)
     ids = [own if party is Place.NEW else party for party in parties]
     expected = [entries_after(wanted, party, step.before.entries) for party in ids if isinstance(party, int)]

@@ -329,7 +329,10 @@ class History:
             return replace(event, asked_at=ASKED_AT)
         codes = event.cost_code_segment_1, event.cost_code_segment_2, event.location
         where = event.procore_project_id, event.work_date, event.total_hours
-        return (event.timesheet_id, *where, *codes, event.worker.id, user_of(event.worker, self.linked))
+        user = user_of(event.worker, self.linked)
+        # Whoever is no user is found by these.
+        found_by = (event.worker.payroll_id, event.worker.contractor) if user is None else None
+        return (event.timesheet_id, *where, *codes, event.worker.id, user, found_by)
 
 
 def _tell(event: Event, ended: Completion | Later) -> None:

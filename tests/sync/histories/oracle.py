@@ -162,6 +162,7 @@ def party_of(worker: ShiftWorker, people: Collection[Json], linked: Mapping[int,
 
     A known user is their own person. Anybody else is the one person with their employee ID, users before
     contacts and active before inactive ones, unless that is another worker; or else a contact of theirs.
+    A subcontractor's worker is found by the contact of theirs alone.
     """
     user = user_of(worker, linked)
     if user is not None:
@@ -172,6 +173,7 @@ def party_of(worker: ShiftWorker, people: Collection[Json], linked: Mapping[int,
         one
         for one in people
         if worker.payroll_id
+        and worker.contractor is None
         and one["employee_id"] == worker.payroll_id
         and one["origin_id"] in {None, origin}
     ]
@@ -189,12 +191,16 @@ def party_of(worker: ShiftWorker, people: Collection[Json], linked: Mapping[int,
     return Place.REFUSED if is_user else int(first["id"])
 
 
-def contact_of(worker: ShiftWorker) -> Json:
-    """What Procore should hold of a contact that is made for the worker."""
+def contact_of(worker: ShiftWorker, people: Collection[Json]) -> Json:
+    """What Procore should hold of a contact that is made for the worker.
+
+    Never a user's employee ID, which can only be another's, since the worker would be found by it otherwise.
+    """
+    users = {one["employee_id"] for one in people if one["user_id"] is not None}
     return {
         "first_name": worker.first_name,
         "last_name": worker.last_name,
-        "employee_id": worker.payroll_id,
+        "employee_id": None if worker.payroll_id in users else worker.payroll_id,
         "origin_id": f"sb:{worker.id}",
         "is_employee": True,
         "user_id": None,
@@ -219,6 +225,12 @@ def entries_after(wanted: Json, party: int, entries: Entries) -> Entries:
     kept = {name: before[name] for name in _CODES if wanted[name] is None}
     after = {**before, **wanted, **kept, "party_id": party}
     return {**entries, place: after} if _go_together(after) else dict(entries)
+
+
+def keeps_a_code(wanted: Json, entries: Entries) -> bool:
+    """Whether the shift's entry has a code that the shift has not."""
+    found = [entry for entry in entries.values() if entry["origin_id"] == wanted["origin_id"]]
+    return any(entry[name] is not None for entry in found for name in _CODES if wanted[name] is None)
 
 
 def _go_together(entry: Json) -> bool:

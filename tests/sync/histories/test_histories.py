@@ -24,6 +24,7 @@ from tests.sync.histories.checks import (
     looks_at_worker,
 )
 from tests.sync.histories.history import History, Step, person_of
+from tests.sync.histories.oracle import entry_of, keeps_a_code
 from tests.sync.histories.worlds import (
     EMPLOYEE_IDS,
     MOST_USERS,
@@ -197,8 +198,10 @@ def finish(history: History) -> None:
     deliver(history, history.read_timesheets())
     _compare(history, booked)
     for step in [*deliver(history, history.read_users()), *deliver(history, history.read_timesheets())]:
-        # Whether Procore has a location by now is looked up each time.
-        looks = isinstance(step.event, TimesheetEvent) and step.event.location is not None
+        # Whether Procore has a location by now is looked up each time, and whether an entry keeps a code.
+        looks = isinstance(step.event, TimesheetEvent) and (
+            step.event.location is not None or _keeps_a_code(step, history.office.settings)
+        )
         looks = looks or looks_at_worker(step)
         assert looks or step.outcome not in SYNCED or step.requests == 0, "what is in step costs no request"
         assert step.before == step.after
@@ -217,6 +220,11 @@ def deliver(history: History, events: Sequence[UserEvent | TimesheetEvent]) -> l
         steps += [_checked(history, history.handle(key)) for key in keys]
     check_always(history.systems(), history.first)
     return steps
+
+
+def _keeps_a_code(step: Step, company: CompanySettings) -> bool:
+    wanted = entry_of(step.event, company) if isinstance(step.event, TimesheetEvent) else None
+    return wanted is not None and keeps_a_code(wanted, step.before.entries)
 
 
 def _compare(history: History, booked: Mapping[object, int]) -> None:
