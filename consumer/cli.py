@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from consumer.commands import doctor, links, logs, plan, sandbox, schemas, settings, topics, work
+from consumer.commands import doctor, links, logs, plan, replay, sandbox, schemas, settings, topics, work
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
 from consumer.model.registry import SchemaRegistryError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (work.run, work.demo, work.sync, doctor.doctor):
+for command in (work.run, work.demo, work.sync, replay.replay, doctor.doctor):
     app.command()(command)
 for name, group in (
     ("plan", plan.app),

@@ -23,6 +23,12 @@ def plan_text(shown: Shown) -> str:
     return "\n".join(lines)
 
 
+def plan_line(shown: Shown) -> str:
+    """The same in one line: who, how it would end and what would be done, or why nothing is."""
+    said = "; ".join([*(step.words for step in shown.steps), *map(_said, shown.reasons)])
+    return f"{shown.subject.name} ({shown.subject.id}): {shown.outcome}{f': {said}' if said else ''}"
+
+
 def plan_document(shown: Shown) -> Mapping[str, Any]:
     """The same for a script."""
     return {

@@ -78,10 +78,10 @@ async def plan_timesheet(company: Company, links: Links, timesheet_id: str, day:
     return _shown(handler.subject(event), await handler.plan(event))
 
 
-async def plan_event(company: Company, links: Links, event: Event) -> Shown:
-    """What would be done for an event of a run. Raises UpstreamError."""
+async def plan_event(company: Company, links: Links, event: Event, *, force: bool) -> Shown:
+    """What would be done for an event if it were part of a run. Raises UpstreamError."""
     companies = {company.company_id: company}
-    event = replace(event, run_id=event.run_id or _A_SYNC)
+    event = replace(event, run_id=_A_SYNC, force=force)
     if isinstance(event, UserEvent):
         users = UserHandler(companies, links)
         return _shown(users.subject(event), await users.plan(event))

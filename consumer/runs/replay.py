@@ -7,11 +7,12 @@ and on a compacted topic it would hide the newer one.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Self
 
-from consumer.broker.port import Broker, Record, TransactionalProducer
+from consumer.broker.port import Broker, Record, TopicPartition, TransactionalProducer
 from consumer.exceptions import SchemaError
 from consumer.model.codec import Codec
 from consumer.model.events import Event, Kind, TimesheetEvent, Trigger, UserEvent
@@ -78,8 +79,19 @@ class Gathering:
         self._reader = topic.broker.reader(self._partitions)
         self.window = window_of(bounds, self._reader, self._partitions)
         self.read = self.undecodable = 0
-        for partition, start in self.window.starts.items():
-            self._reader.seek(partition, start)
+        self._seek(self.window.starts)
+
+    @classmethod
+    def resumed(cls, topic: Topic, spool: Spool) -> Self:
+        """For a replay that is gone on with: only what is newer than what it has read counts."""
+        nothing = Bounds(since=_FAR)
+        made = cls(topic, nothing, Choice(), spool)
+        made._seek({TopicPartition(topic.name, part): at for part, at in spool.positions().items()})
+        return made
+
+    def _seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        for partition, position in positions.items():
+            self._reader.seek(partition, position)
 
     def read_all(self, on_read: Callable[[int], None]) -> None:
         """Read to the present end of the topic. Raises BrokerError, SpoolError."""
@@ -92,7 +104,8 @@ class Gathering:
     def follow(self, timeout_s: float = 0.0) -> None:
         """Take over what has come."""
         while records := self._reader.poll(timeout_s, _MOST):
-            self._spool.add(self._found(records))
+            positions = {one.partition: self._reader.position(one) for one in self._partitions}
+            self._spool.add(self._found(records), positions)
             timeout_s = 0.0
 
     def close(self) -> None:
@@ -118,11 +131,6 @@ class Gathering:
                     is_inside,
                     record.value or b"",
                 )
-
-
-def following(topic: Topic, spool: Spool) -> Gathering:
-    """For a replay that is gone on with: only what has come since it was read counts, as newer."""
-    return Gathering(topic, Bounds(since=_FAR), Choice(), spool)
 
 
 def run_id_of(replay_id: str, company_id: int) -> str:

@@ -19,6 +19,8 @@ CREATE TABLE latest (company_id INTEGER NOT NULL, subject TEXT NOT NULL, revisio
   part INTEGER NOT NULL, offset INTEGER NOT NULL, is_inside INTEGER NOT NULL, value BLOB,
   PRIMARY KEY (company_id, subject)) WITHOUT ROWID;
 -- What is to be published of a company, in order; filled once all was read.
+-- Up to where each partition was read.
+CREATE TABLE positions (part INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
 CREATE TABLE queue (company_id INTEGER NOT NULL, number INTEGER NOT NULL, subject TEXT NOT NULL,
   PRIMARY KEY (company_id, number)) WITHOUT ROWID;
 """
@@ -94,12 +96,14 @@ class Spool:
         fields = json.loads(text)
         return Replay(**{**fields, "kind": Kind(fields["kind"])})
 
-    def add(self, records: Iterable[Found]) -> None:
-        """Take over records in the order of their reading: the highest revision counts, of equals the last.
+    def add(self, records: Iterable[Found], positions: Mapping[int, int]) -> None:
+        """Take over records in the order of their reading, and up to where each partition is read now.
 
-        Among those beyond the window an equal one changes nothing: a replay publishes such itself.
+        The highest revision counts, of equals the last. Of those beyond the window an equal one changes
+        nothing: a replay publishes such itself.
         """
         with self._errors(), self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
             self._db.executemany(
                 """INSERT INTO latest VALUES (?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (company_id, subject) DO UPDATE SET revision = excluded.revision,
@@ -110,6 +114,11 @@ class Spool:
                 # Of what is newer than the window only the revision matters.
                 (one if one.is_inside else one._replace(value=b"") for one in records),
             )
+
+    def positions(self) -> Mapping[int, int]:
+        """Up to where each partition was read."""
+        with self._errors():
+            return dict(self._db.execute("SELECT part, next_offset FROM positions").fetchall())
 
     def fill_queue(self) -> None:
         """All was read: note what is to be published, in the order of partitions and offsets."""
