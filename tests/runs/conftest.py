@@ -110,7 +110,7 @@ class Stage:
 
     broker: Broker
     loop: asyncio.AbstractEventLoop
-    codec: Codec = field(default_factory=Codec)
+    codec: Codec = field(default_factory=Codec, repr=False)
     runners: int = 0
 
     def runner(
