@@ -108,6 +108,9 @@ class Families:
         self.parked_waiting = gauge(
             "crewsync_dlq_waiting_records", "Dead letters that wait to be published again by themselves."
         )
+        self.parked_oldest_age = gauge(
+            "crewsync_dlq_oldest_age_seconds", "How long the oldest of those that wait has been set aside."
+        )
         self.last_poll = gauge("crewsync_last_poll_timestamp_seconds", "When the broker was last asked.")
         self.last_commit = gauge(
             "crewsync_last_commit_timestamp_seconds", "When something was committed last; 0 for never."

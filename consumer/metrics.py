@@ -90,6 +90,7 @@ class EngineMetrics:
     dead_letter_failures: Counter
     redriven: Counter
     parked_waiting: Gauge
+    parked_oldest_age: Gauge
     last_poll: Gauge
     last_commit: Gauge
     links: Gauge
@@ -130,6 +131,7 @@ class EngineMetrics:
             dead_letter_failures=families.dead_letter_failures.labels(handler),
             redriven=families.redriven.labels(handler),
             parked_waiting=families.parked_waiting.labels(handler),
+            parked_oldest_age=families.parked_oldest_age.labels(handler),
             last_poll=families.last_poll.labels(handler),
             last_commit=families.last_commit.labels(handler),
             links=families.links.labels(handler),

@@ -1,6 +1,7 @@
 """The envelope in which a record is set aside: itself untouched, and headers that say why."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from consumer.broker.port import Message, Record
 from consumer.model.codec import Codec
@@ -14,7 +15,24 @@ REASON_HEADER = "crewsync.reason"
 """The reason's code as text, for whoever looks at the topic with a plain tool."""
 REDRIVEN_HEADER = "crewsync.redriven"
 """On a record that was published again: how often that was done, as a decimal number."""
-_LONGEST_COUNT = 9
+SETTLED_HEADER = "crewsync.settled"
+"""On a record without a value: the offset, in the same partition, of the letter that it settles."""
+ENDING_HEADER = "crewsync.ending"
+"""Beside it: what became of the letter, one of ``Ending``."""
+BY_HEADER = "crewsync.by"
+"""Beside it: who did that."""
+_LONGEST_COUNT, _LONGEST_OFFSET = 9, 18
+
+
+class Ending(StrEnum):
+    """What became of a letter."""
+
+    REDRIVEN = "redriven"
+    DROPPED = "dropped"
+    STALE = "stale"
+    """A newer event of its subject was applied."""
+    MOVED = "moved"
+    """It stands further on in the topic."""
 
 
 def moment_of(record: Record) -> datetime:
@@ -34,6 +52,22 @@ def redrive_count(record: Record) -> int:
 def letter_of(record: Record, codec: Codec) -> DeadLetter:
     """The story of a dead letter. Raises SchemaError if it has none that can be read."""
     return codec.decode(dict(record.headers).get(HEADER, b""), DeadLetter)
+
+
+def settled(record: Record, ending: Ending, by: str) -> Message:
+    """The record that settles a letter: it is in no list any more, and is not redriven again."""
+    headers = (
+        (SETTLED_HEADER, str(record.offset).encode()),
+        (ENDING_HEADER, ending.encode()),
+        (BY_HEADER, by.encode()),
+    )
+    return Message(record.topic, record.key, None, headers, record.partition)
+
+
+def settled_offset(record: Record) -> int | None:
+    """Which letter of the same partition the record settles; None if it is a letter itself."""
+    offset = dict(record.headers).get(SETTLED_HEADER, b"")
+    return int(offset) if offset.isdigit() and len(offset) <= _LONGEST_OFFSET else None
 
 
 def redriven(record: Record, letter: DeadLetter) -> Message:

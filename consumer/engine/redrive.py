@@ -15,7 +15,7 @@ import structlog
 
 from consumer.broker.port import Broker, Message, Position, Record, TopicPartition
 from consumer.engine.commit import Committer
-from consumer.engine.deadletters import letter_of, redriven
+from consumer.engine.deadletters import Ending, letter_of, redriven, settled, settled_offset
 from consumer.engine.ledger import Ledger
 from consumer.engine.outage import close, ride_out
 from consumer.engine.outbox import Finished
@@ -37,6 +37,7 @@ _PASSING = frozenset(
     }
 )
 """Reasons that may have passed."""
+_BY = "crewsync"
 _POLL_S = 0.5
 _READ_S = 10.0
 _TURN_S = 20.0
@@ -73,6 +74,7 @@ class _Waiting:
     epoch: int
     offset: int
     due: float
+    failed_at: float = 0.0
 
 
 class Redriver:
@@ -103,8 +105,11 @@ class Redriver:
         self._wall = wall
         self._ledger = Ledger()
         self._waiting: dict[int, list[_Waiting]] = {}
+        self._places: set[tuple[TopicPartition, int]] = set()
         self._paused = False
         self._has_more = False
+        self._assigned: set[TopicPartition] = set()
+        self._ends: dict[TopicPartition, int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set. Raises BrokerError if it cannot go on."""
@@ -136,6 +141,9 @@ class Redriver:
         self._has_more = False
         self._commit()
         self._move_on()
+        if self._is_behind():
+            self._show()
+            return
         enough = time.monotonic() + _TURN_S
         for company_id in list(self._waiting):
             if stop.is_set() or time.monotonic() > enough:
@@ -147,8 +155,21 @@ class Redriver:
             self._waiting[company_id] = self._waiting.pop(company_id)
             self._redrive(company_id)
             self._commit()
+        self._show()
+
+    def _is_behind(self) -> bool:
+        """Whether letters may wait here that were settled further on, which was not read yet."""
+        if self._assigned:
+            self._ends |= self._consumer.end_offsets(self._assigned)
+            self._assigned.clear()
+        self._ends = {one: end for one, end in self._ends.items() if self._consumer.position(one) < end}
+        return bool(self._ends) and not self._paused
+
+    def _show(self) -> None:
         waiting = sum(map(len, self._waiting.values()))
         self._metrics.parked_waiting.set(waiting)
+        oldest = min((one.failed_at for queue in self._waiting.values() for one in queue), default=None)
+        self._metrics.parked_oldest_age.set(0.0 if oldest is None else max(0.0, self._wall() - oldest))
         self._hold_back(waiting)
 
     def _commit(self) -> None:
@@ -169,6 +190,11 @@ class Redriver:
             epoch = self._ledger.assign(partition, Position(record.offset))
         if not self._ledger.track(partition, record.offset):
             return
+        offset = settled_offset(record)
+        if offset is not None:
+            self._settle(partition, epoch, offset)
+            self._end(_Waiting(partition, epoch, record.offset, 0.0))
+            return
         try:
             letter = self._letter(record, stop)
         except SchemaRegistryError:
@@ -180,8 +206,24 @@ class Redriver:
         wait = min(
             self._config.longest_wait_s, self._config.first_wait_s * 2.0 ** min(letter.redrive_count, 30)
         )
-        waiting = _Waiting(partition, epoch, record.offset, letter.failed_at.timestamp() + wait)
+        failed_at = letter.failed_at.timestamp()
+        waiting = _Waiting(partition, epoch, record.offset, failed_at + wait, failed_at)
         self._waiting.setdefault(letter.company_id, []).append(waiting)
+        self._places.add((partition, record.offset))
+
+    def _settle(self, partition: TopicPartition, epoch: int, offset: int) -> None:
+        """Somebody has redriven or dropped a letter: it waits no more."""
+        if (partition, offset) not in self._places:
+            return
+        self._places.discard((partition, offset))
+        for company_id, queue in list(self._waiting.items()):
+            left = [one for one in queue if (one.partition, one.offset) != (partition, offset)]
+            if len(left) < len(queue):
+                self._end(_Waiting(partition, epoch, offset, 0.0))
+                self._waiting[company_id] = left
+                if not left:
+                    del self._waiting[company_id]
+                return
 
     def _letter(self, record: Record, stop: threading.Event) -> DeadLetter | None:
         """The letter's story, if it is one to be redriven here."""
@@ -251,8 +293,10 @@ class Redriver:
             self._commit()
             log.info("dead_letters.moved_on", partition=partition.partition, records=moved)
 
-    def _publish(self, letters: Sequence[_Waiting], message_of: Callable[[Record], Message | None]) -> int:
-        """End these letters, each with a message if it needs one; return how many could be read."""
+    def _publish(
+        self, letters: Sequence[_Waiting], messages_of: Callable[[Record], tuple[Message, ...]]
+    ) -> int:
+        """End these letters, each with its messages; return how many could be read."""
         if not letters:
             return 0
         try:
@@ -266,12 +310,12 @@ class Redriver:
             if record is None and waiting.offset >= reached[waiting.partition]:
                 continue
             ended.add(waiting)
+            self._places.discard((waiting.partition, waiting.offset))
             if record is None:
                 log.error("dead_letter.gone", partition=waiting.partition.partition, offset=waiting.offset)
                 self._end(waiting)
                 continue
-            message = message_of(record)
-            self._end(waiting, () if message is None else (message,))
+            self._end(waiting, messages_of(record))
         self._waiting = {
             company_id: left
             for company_id, queue in self._waiting.items()
@@ -279,15 +323,17 @@ class Redriver:
         }
         return len(ended)
 
-    def _redriven(self, record: Record) -> Message | None:
-        """The record as it goes back; None if a newer one was applied, which it must not hide there."""
+    def _redriven(self, record: Record) -> tuple[Message, ...]:
+        """The record as it goes back, unless a newer one was applied, which it must not hide there."""
         if self._is_stale(record):
-            return None
+            return (settled(record, Ending.STALE, _BY),)
         self._metrics.redriven.inc()
-        return redriven(record, letter_of(record, self._codec))
+        again = redriven(record, letter_of(record, self._codec))
+        return again, settled(record, Ending.REDRIVEN, _BY)
 
-    def _again(self, record: Record) -> Message:
-        return Message(record.topic, record.key, record.value, record.headers, record.partition)
+    def _again(self, record: Record) -> tuple[Message, ...]:
+        again = Message(record.topic, record.key, record.value, record.headers, record.partition)
+        return again, settled(record, Ending.MOVED, _BY)
 
     def _clear(self, company_id: int) -> bool:
         try:
@@ -337,6 +383,7 @@ class Redriver:
         """Go on where the last owner left off."""
         for partition in sorted(partitions):
             self._ledger.assign(partition, self._consumer.committed(partition))
+        self._assigned |= partitions
         if self._paused:
             self._consumer.pause(partitions)
 
@@ -355,6 +402,9 @@ class Redriver:
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
             self._committer.forget(partition)
+            self._assigned.discard(partition)
+            self._ends.pop(partition, None)
+        self._places = {place for place in self._places if place[0] not in partitions}
         self._waiting = {
             company_id: left
             for company_id, queue in self._waiting.items()

@@ -45,10 +45,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 def letters(stage: Stage) -> list[DeadLetter]:
     """The stories that the dead letters tell."""
-    return [
-        stage.codec.decode(dict(record.headers)[HEADER], DeadLetter)
-        for record in stage.read(TOPICS.dead_letters)
-    ]
+    return [stage.codec.decode(dict(record.headers)[HEADER], DeadLetter) for record in stage.letters()]
 
 
 # ------------------------------------------------------------------ results
@@ -262,7 +259,7 @@ def test_an_event_that_cannot_be_read_is_set_aside_untouched_and_the_next_are_ha
     found = stage.wait_for_results(2)
     running.stop()
     assert found == {(0, 0): Outcome.FAILED, (0, 1): Outcome.CREATED}
-    (dead,) = stage.read(TOPICS.dead_letters)
+    (dead,) = stage.letters()
     assert (dead.key, dead.value) == (record.key, value)
     headers = dict(dead.headers)
     assert len(headers) == len(dead.headers), "an earlier reason is replaced"
@@ -297,7 +294,7 @@ def test_a_deletion_is_no_event_and_is_passed_over(stage: Stage) -> None:
     assert set(stage.wait_for_results(2)) == {(0, 0), (0, 2)}
     until(lambda: (position := stage.committed()) is not None and position.offset == 3)
     running.stop()
-    assert stage.read(TOPICS.dead_letters) == []
+    assert stage.letters() == []
 
 
 PERSONAL = "Maria Delgado +15125550143 maria.delgado@example.com"
@@ -316,7 +313,7 @@ def test_a_fault_of_the_handler_sets_its_event_aside_and_shows_nothing_personal(
         running.stop()
     assert found == {(0, 0): Outcome.FAILED, (0, 1): Outcome.CREATED, (0, 2): Outcome.FAILED}
     assert [letter.reason_code for letter in letters(stage)] == ["internal_error"] * 2
-    dead = stage.read(TOPICS.dead_letters)
+    dead = stage.letters()
     assert [record.value for record in dead] == [stage.codec.encode(user(1)), stage.codec.encode(user(1, 1))]
     shown = f"{logs} {stage.results()} {letters(stage)}"
     assert not any(word in shown for word in PERSONAL.split() if word != "Maria")
@@ -381,7 +378,7 @@ def test_a_refusal_is_a_failed_result_with_the_upstreams_words_and_no_dead_lette
     assert found == {(0, 0): Outcome.FAILED, (0, 1): Outcome.CREATED}
     (result,) = [one for one in stage.results() if one.outcome is Outcome.FAILED]
     assert [reason.upstream for reason in result.reasons] == ["Email is not valid; Phone number is not valid"]
-    assert stage.read(TOPICS.dead_letters) == []
+    assert stage.letters() == []
 
 
 def test_a_rate_limit_is_waited_out(stage: Stage) -> None:
@@ -413,7 +410,7 @@ def test_while_credentials_are_wrong_nothing_is_set_aside_and_others_go_on(stage
     assert sum(number % 2 == 0 for number, _ in running.handler.calls) <= 5, "no record is tried again"
     assert set(found) == {(0, offset) for offset in (1, 3, 5, 7, 9)}
     assert stage.outcomes() == found
-    assert stage.read(TOPICS.dead_letters) == []
+    assert stage.letters() == []
     mended.append(True)
     stage.wait_for_results(10)
     running.stop()
@@ -428,7 +425,7 @@ def test_an_event_that_the_handler_parks_is_set_aside_with_its_reason(stage: Sta
     running = stage.engine(Script(act))
     assert stage.wait_for_results(1) == {(0, 0): Outcome.PARKED}
     running.stop()
-    (dead,) = stage.read(TOPICS.dead_letters)
+    (dead,) = stage.letters()
     assert dead.value == stage.codec.encode(event)
     (letter,) = letters(stage)
     assert (letter.reason_code, letter.company_id) == ("company_unknown", 99)

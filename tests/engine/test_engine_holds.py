@@ -111,9 +111,9 @@ def test_an_hour_without_access_loses_nothing_keeps_the_order_and_stops_nobody_e
     with redriving(stage, running):
         until(lambda: Counter(company for company, _ in upstream.handled)[FINE] == 60)
         began = HOUR.now()
-        until(lambda: len(stage.read(TOPICS.dead_letters)) == 60, "for the held ones to be parked")
+        until(lambda: len(stage.letters()) == 60, "for the held ones to be parked")
         stage.publish(*(user(100 + number, company_id=BROKEN) for number in range(5)))
-        until(lambda: len(stage.read(TOPICS.dead_letters)) == 65, "for the later ones to be parked at once")
+        until(lambda: len(stage.letters()) == 65, "for the later ones to be parked at once")
         until(lambda: HOUR.now() > began + 3600.0)
         assert not [one for one in upstream.handled if one[0] == BROKEN]
         upstream.broken.clear()
@@ -211,11 +211,11 @@ def test_under_pressure_a_held_companys_records_are_parked_before_their_time(sta
         until(lambda: len(upstream.handled) == 200, "for the others to have their turn")
         upstream.broken.clear()
         until(lambda: len(upstream.handled) == 400)
-        until(lambda: len(stage.results()) == 400 + len(stage.read(TOPICS.dead_letters)))
+        until(lambda: len(stage.results()) == 400 + len(stage.letters()))
     running.stop()
     outcomes = Counter(stage.outcomes().values())
     assert outcomes[Outcome.CREATED] == 400
-    assert outcomes[Outcome.PARKED] == len(stage.read(TOPICS.dead_letters)) >= 100
+    assert outcomes[Outcome.PARKED] == len(stage.letters()) >= 100
 
 
 def test_a_company_that_is_set_up_later_gets_what_was_parked_until_then(stage: Stage) -> None:
@@ -257,7 +257,7 @@ def test_what_a_person_must_look_at_and_what_has_come_back_too_often_stays(stage
     stage.write(Message(TOPICS.events, b"2:9", b"no event"))
     stage.publish(user(1, company_id=FINE), user(2, company_id=FINE))
     with redriving(stage, running, most_times=3):
-        until(lambda: len(stage.read(TOPICS.dead_letters)) == 6, "for the third return")
+        until(lambda: len(stage.letters()) == 6, "for the third return")
         until(lambda: running.engine.is_clear(FINE))
         redriven = [dict(record.headers).get(REDRIVEN_HEADER) for record in stage.read(TOPICS.events)]
         assert sorted(filter(None, redriven)) == [b"1", b"2", b"3"]
@@ -325,7 +325,7 @@ def test_a_record_that_is_asked_to_wait_while_its_company_is_set_aside_is_set_as
 
     stage.publish(user(1), user(2), user(3))
     running = stage.engine(Script(act, health=health), hold_s=0.2)
-    until(lambda: len(stage.read(TOPICS.dead_letters)) == 2)
+    until(lambda: len(stage.letters()) == 2)
     gate.let(1)
     found = stage.wait_for_results(3)
     running.stop()
@@ -358,10 +358,10 @@ def test_hours_of_short_pauses_park_after_the_hold_time_and_all_is_applied_when_
     running = stage.engine(upstream.script(), clock=HOUR, hold_s=600.0, breaker=BreakerPolicy())
     stage.publish(*both(10))
     with redriving(stage, running):
-        until(lambda: len(stage.read(TOPICS.dead_letters)) == 30, "for the held ones to be parked")
+        until(lambda: len(stage.letters()) == 30, "for the held ones to be parked")
         began = HOUR.now()
         stage.publish(*(user(100 + number, company_id=BROKEN) for number in range(5)))
-        until(lambda: len(stage.read(TOPICS.dead_letters)) == 35, "for the later ones to be parked at once")
+        until(lambda: len(stage.letters()) == 35, "for the later ones to be parked at once")
         assert HOUR.now() < began + 1200.0
         assert Counter(company for company, _ in upstream.handled) == {FINE: 30}
         (broken,) = [one for one in running.engine.state().companies if one.company_id == BROKEN]

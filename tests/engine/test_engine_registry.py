@@ -94,13 +94,13 @@ def test_events_wait_in_their_order_for_a_registry_that_is_down_and_none_is_set_
     asked = registry.asked
     until(lambda: registry.asked > asked + 5, "for the registry to be asked again")
     assert running.error is None
-    assert stage.read(TOPICS.dead_letters) == []
+    assert stage.letters() == []
     registry.down = None
     found = stage.wait_for_results(5)
     running.stop()
     assert set(found.values()) == {Outcome.CREATED}
     assert [call for call in running.handler.calls if call[0] == 1] == [(1, 0), (1, 1), (1, 2)]
-    assert stage.read(TOPICS.dead_letters) == []
+    assert stage.letters() == []
 
 
 def test_a_stop_while_the_registry_is_down_is_no_longer_than_another_and_loses_nothing(
@@ -158,7 +158,7 @@ def test_a_registry_that_refuses_ends_the_engine_and_sets_nothing_aside(
     running = stage.engine(codec=codec)
     running.join()
     assert isinstance(running.error, SchemaRegistryError)
-    assert stage.read(TOPICS.dead_letters) == []
+    assert stage.letters() == []
     registry.down = None
     last = stage.engine(codec=stage.codec, name="last")
     assert len(stage.wait_for_results(2)) == 2
@@ -184,4 +184,4 @@ def test_a_registry_that_is_down_at_the_start_loses_nothing(
     last.stop()
     assert cold.error is None or isinstance(cold.error, SchemaRegistryError)
     assert set(found.values()) == {Outcome.CREATED}
-    assert stage.read(TOPICS.dead_letters) == []
+    assert stage.letters() == []

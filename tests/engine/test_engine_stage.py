@@ -18,6 +18,7 @@ from consumer.broker.connect import connect
 from consumer.broker.port import Broker, Message, Position, Record, TopicPartition, TopicSpec
 from consumer.engine.breaker import BreakerPolicy
 from consumer.engine.config import EngineConfig
+from consumer.engine.deadletters import settled_offset
 from consumer.engine.handler import Handled, Subject
 from consumer.engine.limits import Limits
 from consumer.engine.links import Links
@@ -276,6 +277,10 @@ class Stage:
         producer.close()
 
     # ------------------------------------------------------------ what comes out
+
+    def letters(self) -> list[Record]:
+        """The records that were set aside, whatever has become of them."""
+        return [record for record in self.read(TOPICS.dead_letters) if settled_offset(record) is None]
 
     def read(self, topic: str) -> Sequence[Record]:
         """All records of a topic that a reader of committed records sees now, in order per partition."""

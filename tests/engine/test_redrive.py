@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from consumer.broker.port import Message, Position, Record, TopicPartition
-from consumer.engine.deadletters import dead_letter
+from consumer.engine.deadletters import ENDING_HEADER, Ending, dead_letter, settled, settled_offset
 from consumer.engine.redrive import RedriveConfig, Redriver
 from consumer.metrics import EngineMetrics
 from consumer.model import reasons
@@ -153,7 +153,7 @@ def test_a_transaction_holds_no_more_than_a_batch(stage: Stage, monkeypatch: pyt
 
     def noting(transact: Callable[..., None]) -> Callable[..., None]:
         def noted(self: Any, producer: Any, consumer: Any, offers: Any) -> None:
-            sizes.append(sum(len(offer.included) for offer in offers.values()))
+            sizes.append(sum(bool(done.messages) for offer in offers.values() for done in offer.included))
             transact(self, producer, consumer, offers)
 
         return noted
@@ -172,7 +172,8 @@ def test_a_record_that_a_newer_one_has_overtaken_is_not_published_over_it(stage:
     stage.write(*(letter(stage, user(n, company_id=FINE), n) for n in range(4)))
     with redriving(stage, Scene({FINE}, {user_key(user(2, company_id=FINE))})):
         until(lambda: back(stage)[FINE] == 3)
-        until(lambda: stage_position(stage) == 4)
+        # Four letters, and what became of each.
+        until(lambda: stage_position(stage) == 8)
     assert {record.key for record in stage.read(TOPICS.events)} == {
         user_key(user(n, company_id=FINE)) for n in (0, 1, 3)
     }
@@ -183,3 +184,44 @@ def stage_position(stage: Stage) -> int:
         TopicPartition(TOPICS.dead_letters, 0)
     )
     return position.offset if position else 0
+
+
+def settle(stage: Stage, offset: int) -> None:
+    record = stage.read(TOPICS.dead_letters)[offset]
+    stage.write(settled(record, Ending.DROPPED, "Dana"))
+
+
+def test_a_letter_that_a_person_has_settled_does_not_come_back(stage: Stage) -> None:
+    stage.write(*(letter(stage, user(n, company_id=AWAY), n) for n in range(3)))
+    scene = Scene()
+    with redriving(stage, scene) as redriver:
+        until(lambda: sum(map(len, redriver._waiting.values())) == 3)
+        settle(stage, 1)
+        until(lambda: sum(map(len, redriver._waiting.values())) == 2)
+        scene.clear = {AWAY}
+        until(lambda: back(stage)[AWAY] == 2)
+    assert [record.key for record in stage.read(TOPICS.events)] == [
+        user_key(user(n, company_id=AWAY)) for n in (0, 2)
+    ]
+
+
+def test_whoever_takes_over_knows_what_was_settled_before_anything_is_redriven(stage: Stage) -> None:
+    """The settlement stands far behind the letter, and is read later than it."""
+    count = 1200
+    stage.write(*(letter(stage, user(n, company_id=FINE), n) for n in range(count)))
+    settle(stage, 0)
+    with redriving(stage, Scene({FINE})):
+        until(lambda: back(stage)[FINE] == count - 1)
+    assert user_key(user(0, company_id=FINE)) not in {record.key for record in stage.read(TOPICS.events)}
+
+
+def test_what_became_of_each_letter_stands_beside_it(stage: Stage) -> None:
+    stage.write(*(letter(stage, user(n, company_id=FINE), n) for n in range(2)))
+    with redriving(stage, Scene({FINE}, {user_key(user(1, company_id=FINE))})):
+        until(lambda: stage_position(stage) == 4)
+    endings = {
+        settled_offset(record): dict(record.headers)[ENDING_HEADER]
+        for record in stage.read(TOPICS.dead_letters)
+        if settled_offset(record) is not None
+    }
+    assert endings == {0: b"redriven", 1: b"stale"}
