@@ -10,7 +10,19 @@ from collections.abc import Callable
 
 import typer
 
-from consumer.commands import doctor, links, logs, plan, replay, sandbox, schemas, settings, topics, work
+from consumer.commands import (
+    dead_letters,
+    doctor,
+    links,
+    logs,
+    plan,
+    replay,
+    sandbox,
+    schemas,
+    settings,
+    topics,
+    work,
+)
 from consumer.exceptions import BrokerError, ConfigurationError, CrewsyncError, UpstreamError
 from consumer.model.registry import SchemaRegistryError
 
@@ -28,6 +40,7 @@ for command in (work.run, work.demo, work.sync, replay.replay, doctor.doctor):
 for name, group in (
     ("plan", plan.app),
     ("settings", settings.app),
+    ("dead-letters", dead_letters.app),
     ("logs", logs.app),
     ("links", links.app),
     ("topics", topics.app),

@@ -130,13 +130,19 @@ def open_shown_place(config: Config) -> Iterator[tuple[Place, Display]]:
         yield place, display
 
 
-def links_of(config: Config) -> Links:
-    """The links as the topic has them, read without a look at the upstreams. Raises BrokerError."""
+@contextmanager
+def open_broker(config: Config) -> Iterator[tuple[Broker, Codec]]:
+    """The broker and how its records are read, without a look at the upstreams."""
     configure(config.log_level)
     with ExitStack() as stack:
         display = stack.enter_context(Display(Console(stderr=True)))
-        broker = _broker(config, stack, display)
-        return known_links(broker, TopicNames(config.topic_prefix).links, _codec(config, stack))
+        yield _broker(config, stack, display), _codec(config, stack)
+
+
+def links_of(config: Config) -> Links:
+    """The links as the topic has them, read without a look at the upstreams. Raises BrokerError."""
+    with open_broker(config) as (broker, codec):
+        return known_links(broker, TopicNames(config.topic_prefix).links, codec)
 
 
 def _broker(config: Config, stack: ExitStack, display: Display) -> Broker:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from consumer.broker.port import Broker, Reader, Record
-from consumer.engine.deadletters import REDRIVEN_HEADER, letter_of
+from consumer.engine.deadletters import REDRIVEN_HEADER, letter_of, settled_offset
 from consumer.exceptions import BrokerError, SchemaError
 from consumer.model.codec import Codec
 from consumer.model.events import Event, TimesheetEvent, UserEvent
@@ -77,9 +77,9 @@ class Tail:
                 self.results.append((value.source_topic, value.source_partition, value.source_offset))
                 self.subjects[value.subject_name] += 1
                 self.outcomes[value.outcome] += 1
-        elif record.topic == self.names.dead_letters:
+        elif record.topic == self.names.dead_letters and settled_offset(record) is None:
             self.parked += letter_of(record, self.codec).reason_code in PASSING
-        elif record.value is not None:
+        elif record.topic != self.names.dead_letters and record.value is not None:
             self.places.append((record.topic, record.partition, record.offset))
             self.redriven += REDRIVEN_HEADER in dict(record.headers)
             try:
