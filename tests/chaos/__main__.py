@@ -19,12 +19,24 @@ from tests.chaos.schedule import Plan
 
 
 SHORT = {
-    "kafka": (1500, Plan(45.0, kills=10, bounces=3, stops=3, visits=3, outages=2, members=3)),
-    "embedded": (1000, Plan(30.0, kills=10, bounces=0, stops=3, visits=0, outages=2, members=1)),
+    "kafka": (
+        1500,
+        Plan(45.0, kills=10, bounces=3, stops=3, visits=3, outages=2, replays=4, members=3),
+    ),
+    "embedded": (
+        1000,
+        Plan(30.0, kills=10, bounces=0, stops=3, visits=0, outages=2, replays=4, members=1),
+    ),
 }
 LONG = {
-    "kafka": (22_000, Plan(1300.0, kills=210, bounces=52, stops=40, visits=30, outages=20, members=4)),
-    "embedded": (6000, Plan(240.0, kills=60, bounces=0, stops=15, visits=0, outages=8, members=1)),
+    "kafka": (
+        22_000,
+        Plan(1300.0, kills=210, bounces=52, stops=40, visits=30, outages=20, replays=30, members=4),
+    ),
+    "embedded": (
+        6000,
+        Plan(240.0, kills=60, bounces=0, stops=15, visits=0, outages=8, replays=15, members=1),
+    ),
 }
 
 

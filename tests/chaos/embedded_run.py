@@ -8,6 +8,7 @@ from consumer.broker.connect import connect
 from consumer.model.events import Event
 from tests.chaos.log import Tail
 from tests.chaos.processes import Member
+from tests.chaos.replays import Replays
 from tests.chaos.run import NAMES, Run, counts
 from tests.chaos.schedule import Plan
 
@@ -23,13 +24,17 @@ def on_embedded(run: Run, plan: Plan, seed: int) -> None:
     """Between two lives of the process its file is free, so that is when events are published."""
     rng = Random(seed)
     url = f"embedded:{run.folder / 'broker.db'}"
-    member = Member("all", (), run.folder, run.settings(url))
+    settings = run.settings(url)
+    member = Member("all", (), run.folder, settings)
+    replays = Replays(run.folder, settings, rng)
     parts = [run.events[start :: plan.kills + 1] for start in range(plan.kills + 1)]
     said = time.monotonic()
     try:
         for part in parts[:-1]:
             _publish(run, url, part, rng)
             _live_and_die(run, plan, member, rng)
+            if rng.random() < plan.replays / plan.kills:
+                _replay(plan, replays, rng)
             if time.monotonic() - said > SAY_EVERY_S:
                 said = time.monotonic()
                 run.say(f"{run.tally.kills} of {plan.kills} kills")
@@ -37,7 +42,9 @@ def on_embedded(run: Run, plan: Plan, seed: int) -> None:
         _settle(run, member, url)
     finally:
         run.tally.starts += member.starts
+        run.tally.replays, run.tally.replays_killed = replays.starts, replays.kills
         member.kill()
+        replays.kill()
         run.upstream.end()
 
 
@@ -65,6 +72,15 @@ def _live_and_die(run: Run, plan: Plan, member: Member, rng: Random) -> None:
     time.sleep(life_s / 2)
     tally.kills += member.kill()
     tally.bounces = tally.kills
+
+
+def _replay(plan: Plan, replays: Replays, rng: Random) -> None:
+    """A replay has the broker for itself, and does all of the work meanwhile; it is killed, or ends."""
+    replays.start()
+    deadline = time.monotonic() + rng.uniform(SHORTEST_LIFE_S, 3 * plan.duration_s / plan.kills)
+    while replays.is_running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    replays.kill()
 
 
 def _settle(run: Run, member: Member, url: str) -> None:

@@ -14,6 +14,7 @@ from consumer.exceptions import BrokerError
 from consumer.model.events import Event
 from tests.chaos.log import Tail
 from tests.chaos.processes import Kafka, Member
+from tests.chaos.replays import Replays
 from tests.chaos.run import NAMES, Run, counts
 from tests.chaos.schedule import Action, Plan, schedule
 
@@ -42,7 +43,12 @@ def on_kafka(run: Run, plan: Plan, seed: int) -> None:
         members.append(Member("sink", ("sink",), run.folder, common))
         with connect(url) as broker:
             broker.ensure_topics(NAMES.specs())
-            _Turmoil(run, plan, kafka, members, broker, seed).last()
+            replays = Replays(run.folder, common, Random(seed))
+            try:
+                _Turmoil(run, plan, kafka, members, replays, broker, seed).last()
+            finally:
+                replays.kill()
+                run.tally.replays, run.tally.replays_killed = replays.starts, replays.kills
         for member in members:
             member.ask_to_end()
         for member in members:
@@ -66,6 +72,7 @@ class _Turmoil:
     plan: Plan
     kafka: Kafka
     members: Sequence[Member]
+    replays: Replays
     broker: Broker
     seed: int
     tail: Tail = field(default_factory=Tail)
@@ -91,6 +98,7 @@ class _Turmoil:
             for member in self.members:
                 member.tend()
             self._act_on_schedule()
+            self.replays.tend()
             self._tend_visitors()
             self._publish()
             self._follow()
@@ -105,6 +113,8 @@ class _Turmoil:
 
     def _is_over(self) -> bool:
         if self.now < self.plan.duration_s or self._todo or self._batches or self._visitors:
+            return False
+        if self.replays.is_running:
             return False
         self.run.upstream.set_mode("none")
         if self.now - self._looked_at < LOOK_EVERY_S:
@@ -122,6 +132,8 @@ class _Turmoil:
             self._mixed_again = None
             self.run.upstream.set_mode("mixed")
         while self._todo and self._todo[0].at <= self.now:
+            if self._todo[0].what == "replay" and self.replays.is_running:
+                return
             if self._todo[0].what == "bounce" and self._bouncing is not None and self._bouncing.is_alive():
                 return
             self._act(self._todo.pop(0))
@@ -134,6 +146,8 @@ class _Turmoil:
                 # In a thread, so that the others go on meanwhile.
                 self._bouncing = Thread(target=self.kafka.bounce)
                 self._bouncing.start()
+            case "replay":
+                self.replays.start()
             case "kill":
                 # One that is being started cannot be killed yet; any other will do.
                 tally.kills += member.kill() or any(other.kill() for other in self.members)

@@ -59,7 +59,7 @@ class Member:
             self._popen = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "consumer", "run", *roles],
                 cwd=self.folder,
-                env={**_plain_environment(), **self.settings},
+                env={**plain_environment(), **self.settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -191,7 +191,7 @@ class Kafka:
         return done.stdout
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     kept = ("PATH", "HOME", "PYTHONPATH")
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},

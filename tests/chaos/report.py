@@ -21,6 +21,7 @@ def as_text(tallies: Sequence[Tally]) -> str:
         ("starts of processes", [str(one.starts) for one in tallies]),
         ("rebalances (assignments)", [str(one.rebalances) for one in tallies]),
         ("outages (401 or 503 for all)", [str(one.outages) for one in tallies]),
+        ("replays of a topic, and killed ones", [f"{one.replays}, {one.replays_killed}" for one in tallies]),
         ("calls to upstreams", [str(one.faults.get("calls", 0)) for one in tallies]),
         ("faults", [str(sum(n for kind, n in one.faults.items() if kind != "calls")) for one in tallies]),
         ("events", [str(one.events) for one in tallies]),

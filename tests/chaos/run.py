@@ -51,6 +51,8 @@ class Tally:
     stops: int = 0
     visits: int = 0
     outages: int = 0
+    replays: int = 0
+    replays_killed: int = 0
     starts: int = 0
     own_ends: list[int] = field(default_factory=list)
     rebalances: int = 0

@@ -19,6 +19,7 @@ class Plan:
     stops: int
     visits: int
     outages: int
+    replays: int
     members: int
 
 
@@ -53,6 +54,7 @@ def schedule(plan: Plan, seed: int) -> Sequence[Action]:
         Action(rng.uniform(0, plan.duration_s), rng.choice(("denied", "down")), 0, rng.uniform(3.0, 15.0))
         for _ in range(plan.outages)
     ]
+    actions += [_spread("replay", number, plan.replays, plan, rng) for number in range(plan.replays)]
     return sorted(actions, key=lambda action: action.at)
 
 

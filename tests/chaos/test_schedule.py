@@ -14,7 +14,7 @@ from tests.chaos.schedule import Plan, schedule
 from tests.chaos.world import events
 
 
-PLAN = Plan(100.0, kills=30, bounces=5, stops=4, visits=3, outages=2, members=4)
+PLAN = Plan(100.0, kills=30, bounces=5, stops=4, visits=3, outages=2, replays=6, members=4)
 
 
 @given(st.integers())
@@ -22,7 +22,7 @@ def test_everything_that_is_planned_happens_within_the_time_and_in_order(seed: i
     actions = schedule(PLAN, seed)
     assert actions == schedule(PLAN, seed)
     counts = Counter("outage" if one.what in {"denied", "down"} else one.what for one in actions)
-    assert counts == {"kill": 30, "bounce": 5, "stop": 4, "visit": 3, "outage": 2}
+    assert counts == {"kill": 30, "bounce": 5, "stop": 4, "visit": 3, "outage": 2, "replay": 6}
     assert [one.at for one in actions] == sorted(one.at for one in actions)
     assert all(0 <= one.at <= PLAN.duration_s and 0 <= one.who < PLAN.members for one in actions)
     bounces = [one.at for one in actions if one.what == "bounce"]
