@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -28,6 +28,7 @@ QUIET_S = 3.0
 """How long all must be quiet before the run is over; the sink has its last records by then."""
 VISIT_DRAIN_S = 60.0
 BURST_S = 8.0
+REPLAY_AGAIN_S = 3.0
 
 
 def on_kafka(run: Run, plan: Plan, seed: int) -> None:
@@ -133,7 +134,9 @@ class _Turmoil:
             self.run.upstream.set_mode("mixed")
         while self._todo and self._todo[0].at <= self.now:
             if self._todo[0].what == "replay" and self.replays.is_running:
-                return
+                later = replace(self._todo.pop(0), at=self.now + REPLAY_AGAIN_S)
+                self._todo = sorted([*self._todo, later], key=lambda action: action.at)
+                continue
             if self._todo[0].what == "bounce" and self._bouncing is not None and self._bouncing.is_alive():
                 return
             self._act(self._todo.pop(0))

@@ -18,6 +18,7 @@ from tests.chaos.oracle import Place
 
 PASSING = frozenset({"upstream_unavailable", "access_refused", "company_unknown"})
 READ_S = 120.0
+_FAILED = re.compile(r"event=role\.failed role=(\S+) kind=(\S+)")
 _SUBJECT = re.compile(r"^- (.*) \(id .*\): [a-z]+$")
 
 
@@ -103,3 +104,13 @@ def rebalances(folder: Path) -> int:
     return sum(
         path.read_text("utf-8", "replace").count("partitions.assigned") for path in folder.glob("*.log")
     )
+
+
+def failed_roles(folder: Path) -> Counter[str]:
+    """Which roles ended by an error of which kind, after the processes' logs."""
+    found: Counter[str] = Counter()
+    for path in folder.glob("*.log"):
+        for line in path.read_text("utf-8", "replace").splitlines():
+            if match := _FAILED.search(line):
+                found[f"{match[1]}: {match[2]}"] += 1
+    return found

@@ -42,6 +42,8 @@ def as_text(tallies: Sequence[Tally]) -> str:
         lines += [f"{one.broker}: faults: {faults}", f"{one.broker}: outcomes: {outcomes}"]
         if one.own_ends:
             lines.append(f"{one.broker}: exit codes of members that ended by themselves: {one.own_ends}")
+        if one.failed_roles:
+            lines.append(f"{one.broker}: roles that failed: {one.failed_roles}")
         lines += _wrong(one)
     return "\n".join(lines) + "\n"
 

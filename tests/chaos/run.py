@@ -19,7 +19,7 @@ from consumer.runs.messages import page_messages
 from consumer.sandbox.store import SandboxState
 from consumer.topics import TopicNames
 from tests.chaos import world
-from tests.chaos.log import Tail, logged, rebalances
+from tests.chaos.log import Tail, failed_roles, logged, rebalances
 from tests.chaos.oracle import Effects, Findings, judge
 from tests.chaos.processes import Upstream
 
@@ -55,6 +55,7 @@ class Tally:
     replays_killed: int = 0
     starts: int = 0
     own_ends: list[int] = field(default_factory=list)
+    failed_roles: dict[str, int] = field(default_factory=dict)
     rebalances: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     events: int = 0
@@ -144,6 +145,7 @@ class Run:
         tally.repeated_calls = len(creations) - effects.count
         tally.faults = self.upstream.counts()
         tally.rebalances = rebalances(self.folder)
+        tally.failed_roles = dict(failed_roles(self.folder))
         tally.seconds = time.monotonic() - self._began
 
 
