@@ -123,6 +123,11 @@ class Config(BaseModel):
     stuck_s: float = Field(120.0, ge=1, le=86_400)
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether the broker is the embedded one, which has room for one process."""
+        return self.broker_url.startswith("embedded:")
+
+    @property
     def uses_sandbox(self) -> bool:
         """Whether no real upstream is configured."""
         real = (self.companies, self.smartbarrel_url, *(getattr(self, name) for name in _SECRETS))

@@ -172,6 +172,11 @@ def _token(config: Config) -> str | None:
     return None if config.metrics_token is None else config.metrics_token.get_secret_value()
 
 
+def roles_beside(config: Config) -> Sequence[Role]:
+    """The roles of a process that asks for work: none, or all where no other process can do it."""
+    return list(Role) if config.is_embedded else []
+
+
 def who() -> str:
     """Whoever runs this, for the log; a container's user may have no name."""
     try:

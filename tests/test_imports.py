@@ -11,7 +11,7 @@ import consumer
 ROOT = Path(consumer.__file__).parent
 
 LAYERS = [
-    {"exceptions", "version"},
+    {"exceptions", "sqlite", "version"},
     {"model"},
     {"metric_families"},
     {"metrics"},

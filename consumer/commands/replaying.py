@@ -20,8 +20,8 @@ from consumer.runs.replay import Choice, Gathering, Pace, Topic, publish, run_id
 from consumer.runs.spool import Replay, Spool
 from consumer.runs.sync import follow_run
 from consumer.runs.window import Bounds
-from consumer.service import Place, Role
-from consumer.session import Session, open_session, open_shown_place
+from consumer.service import Place
+from consumer.session import Session, open_session, open_shown_place, roles_beside
 from consumer.upstream.budget import be_patient
 from consumer.upstreams import closing_after
 
@@ -37,7 +37,7 @@ def replay_window(  # noqa: PLR0917 - what was asked for
     as_json: bool,
 ) -> None:
     """Read the window, publish it, and wait for the results. Raises CrewsyncError."""
-    with open_session(config, _roles(config), quiet=as_json) as session, ExitStack() as stack:
+    with open_session(config, roles_beside(config), quiet=as_json) as session, ExitStack() as stack:
         topic = _topic(session.place, request)
         spool = Spool.create(folder, request)
         try:
@@ -57,7 +57,7 @@ def go_on(config: Config, folder: Path, replay_id: str, rate: float, *, as_json:
     if not spool.is_read:
         spool.remove()
         raise CrewsyncError(f"replay {replay_id} had published nothing yet; ask for it anew")
-    with open_session(config, _roles(config), quiet=as_json) as session, ExitStack() as stack:
+    with open_session(config, roles_beside(config), quiet=as_json) as session, ExitStack() as stack:
         topic = _topic(session.place, spool.replay)
         gathering = Gathering.resumed(topic, spool)
         stack.callback(gathering.close)
@@ -170,11 +170,6 @@ def _print_summary(states: Sequence[RunState], superseded: int, *, as_json: bool
     for state in states:
         words = outcome_words(state.outcomes)
         sys.stdout.write(f"Company {state.marker.company_id}, run {state.marker.run_id}: {words}\n")
-
-
-def _roles(config: Config) -> Sequence[Role]:
-    """On the embedded broker, which has room for one process, this one does the work too."""
-    return list(Role) if config.broker_url.startswith("embedded:") else []
 
 
 def _topic(place: Place, replay: Replay) -> Topic:

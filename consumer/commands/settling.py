@@ -7,8 +7,7 @@ from consumer.config import Config
 from consumer.exceptions import CrewsyncError
 from consumer.runs.dead_letters import Letter, Settlement
 from consumer.runs.planning import known_links
-from consumer.service import Role
-from consumer.session import Session, open_session, who
+from consumer.session import Session, open_session, roles_beside, who
 
 
 _IDLE_LIMIT_S = 300.0
@@ -17,8 +16,8 @@ _LOOK_S = 0.3
 
 def settle(config: Config, letters: Sequence[Letter], *, is_drop: bool, quiet: bool) -> Mapping[str, int]:
     """Settle the letters, and tell how many each way. Raises CrewsyncError."""
-    is_alone = config.broker_url.startswith("embedded:") and not is_drop
-    with open_session(config, list(Role) if is_alone else [], quiet=quiet) as session:
+    roles = [] if is_drop else roles_beside(config)
+    with open_session(config, roles, quiet=quiet) as session:
         place = session.place
         links = known_links(place.broker, place.topics.links, place.codec)
         settlement = Settlement(place.broker, place.codec, place.topics, links, who(), is_drop)
@@ -26,7 +25,7 @@ def settle(config: Config, letters: Sequence[Letter], *, is_drop: bool, quiet: b
         endings = settlement.settle(
             letters, lambda done: session.display.step(verb, done, len(letters)), session.goes_on
         )
-        if is_alone:
+        if roles:
             _handle(session)
         if not session.goes_on():
             raise session.service.error or CrewsyncError("stopped before all was done; ask for it again")

@@ -19,7 +19,7 @@ from consumer.model.results import Phase
 from consumer.runs.commands import manual_sync
 from consumer.runs.progress import RunState
 from consumer.service import Role
-from consumer.session import Session, open_session
+from consumer.session import Session, open_session, roles_beside
 from consumer.sink.naming import LogKey, file_path
 
 
@@ -102,10 +102,9 @@ def sync(  # noqa: PLR0917 - each is an option of the command
     if kind is Kind.USERS and (project, since, until) != (None, None, None):
         raise ConfigurationError("--project, --since and --until are for timesheets only")
     config = load()
-    is_alone = config.broker_url.startswith("embedded:")
-    if is_alone and not wait:
+    if config.is_embedded and not wait:
         raise ConfigurationError("on the embedded broker this process does the work, so it has to wait")
-    with open_session(config, list(Role) if is_alone else [], quiet=as_json) as session:
+    with open_session(config, roles_beside(config), quiet=as_json) as session:
         syncs = session.syncs(company)
         command = replace(
             manual_sync(syncs.company_id, kind, syncs.requested_by),

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 from consumer.exceptions import CrewsyncError
 from consumer.model.events import Kind
+from consumer.sqlite import transaction
 
 
 _SCHEMA = """
@@ -102,7 +103,7 @@ class Spool:
         The highest revision counts, of equals the last. Of those beyond the window an equal one changes
         nothing: a replay publishes such itself.
         """
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._db):
             self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
             self._db.executemany(
                 """INSERT INTO latest VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -122,7 +123,7 @@ class Spool:
 
     def fill_queue(self) -> None:
         """All was read: note what is to be published, in the order of partitions and offsets."""
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._db):
             self._db.execute(
                 """INSERT INTO queue SELECT company_id,
                 row_number() OVER (PARTITION BY company_id ORDER BY part, offset) - 1, subject
@@ -143,7 +144,7 @@ class Spool:
 
     def drop(self, company_id: int, subjects: Iterable[str]) -> None:
         """Take off the queue what was published already."""
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._db):
             self._db.execute("CREATE TEMP TABLE IF NOT EXISTS gone (subject TEXT PRIMARY KEY)")
             self._db.execute("DELETE FROM gone")
             self._db.executemany("INSERT OR IGNORE INTO gone VALUES (?)", ((one,) for one in subjects))
@@ -184,16 +185,6 @@ class Spool:
         """Close the file and remove it."""
         self.close()
         self.path.unlink(missing_ok=True)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -137,7 +137,7 @@ class RunReader:
     def _published_before(self, run: Run) -> AbstractSet[str]:
         kind = run.command.kind
         topic = self._config.topics.events_of(kind)
-        found = published_by(
+        return published_by(
             self._broker,
             self._codec,
             topic,
@@ -145,7 +145,6 @@ class RunReader:
             run_id=run.command.run_id,
             since_ms=before_ms(run.marker.started_at),
         )
-        return set(found)
 
 
 def _resolve(taken: asyncio.Future[None]) -> None:

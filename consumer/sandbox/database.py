@@ -1,8 +1,7 @@
 """The one SQLite file: how it is opened, written and first filled."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from consumer.sandbox.tables import (
     WORK_CLASSIFICATIONS,
     WORKERS,
 )
+from consumer.sqlite import transaction
 
 
 FIRST_NEW_ID = 2**33
@@ -72,18 +72,6 @@ def _require_ours(db: sqlite3.Connection, path: Path) -> None:
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
     if tables and "facts" not in tables:
         raise ConfigurationError(f"{path} is another program's database, not a sandbox's state")
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Everything inside happens, or nothing of it. Writers of all processes queue here."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
 
 
 def is_new(db: sqlite3.Connection) -> bool:

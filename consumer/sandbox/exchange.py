@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from consumer.sandbox.database import transaction
+from consumer.sqlite import transaction
 
 
 Clock = Callable[[], float]

@@ -14,7 +14,6 @@ from consumer.sandbox.database import (
     fact,
     new_id,
     person_fields,
-    transaction,
 )
 from consumer.sandbox.documents import Body, Collection, SqlValue, get, put, select
 from consumer.sandbox.tables import (
@@ -32,6 +31,7 @@ from consumer.sandbox.tables import (
     procore_time,
     smartbarrel_time,
 )
+from consumer.sqlite import transaction
 
 
 @dataclass(frozen=True, slots=True)

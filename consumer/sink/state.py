@@ -24,6 +24,7 @@ from consumer.sink.tables import (
     result_of,
     result_row,
 )
+from consumer.sqlite import transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,12 @@ class State:
     def _prepare(self, topic: str) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            with self._transaction():
+            with transaction(self._db):
                 for statement in SCHEMA:
                     self._db.execute(statement)
                 self._db.execute("INSERT INTO topic VALUES (?)", (topic,))
         while version in UPGRADES:
-            with self._transaction():
+            with transaction(self._db):
                 for statement in UPGRADES[version]:
                     self._db.execute(statement)
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -110,7 +111,7 @@ class State:
 
     def store(self, entries: Iterable[Entry]) -> None:
         """Store entries and the offsets after them, all or none. What is stored already is passed over."""
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._db):
             positions = dict(self.positions())
             before = dict(positions)
             for entry in entries:
@@ -138,7 +139,7 @@ class State:
 
     def store_decoded(self, entries: Iterable[Entry]) -> None:
         """Put the content of records, undecodable once and understood now, in its place."""
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._db):
             for entry in entries:
                 self._db.execute(
                     "DELETE FROM undecodable WHERE part = ? AND offset = ?", (entry.partition, entry.offset)
@@ -178,7 +179,7 @@ class State:
 
     def settle(self, log: DirtyLog, path: PurePosixPath) -> None:
         """Note that the log's only file stands at ``path`` and is level with the state."""
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._db):
             self._db.execute("DELETE FROM files WHERE log = ? AND path <> ?", (log.id, str(path)))
             self._db.execute("UPDATE logs SET dirty = 0, finished = ? WHERE id = ?", (log.complete, log.id))
 
@@ -235,17 +236,6 @@ class State:
             (log,),
         ).fetchone()
         return None if row is None else marker_of(key, row)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        finally:
-            # SQLite itself rolls back after some errors, for example when the disk is full.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from consumer.sandbox.database import connect, seed, transaction
+from consumer.sandbox.database import connect, seed
 from consumer.sandbox.demo import DemoData
 from consumer.sandbox.documents import put
 from consumer.sandbox.limits import RateBudget
@@ -22,6 +22,7 @@ from consumer.sandbox.procore import login_app, procore_app
 from consumer.sandbox.smartbarrel import smartbarrel_app
 from consumer.sandbox.store import JournalEntry, SandboxState
 from consumer.sandbox.tables import PEOPLE, WORK_CLASSIFICATIONS
+from consumer.sqlite import transaction
 from consumer.upstream import procore, smartbarrel
 from consumer.upstream.http import http_client
 from consumer.upstream.procore_tokens import ProcoreCredentials, TokenSource

@@ -21,9 +21,10 @@ from consumer.engine.work import Completion, Work
 from consumer.model.events import Kind, TimesheetEvent, UserEvent
 from consumer.model.links import Link
 from consumer.model.results import SYNCED, Outcome
-from consumer.sandbox.database import person_fields, transaction
+from consumer.sandbox.database import person_fields
 from consumer.sandbox.documents import put
 from consumer.sandbox.tables import PEOPLE, USERS
+from consumer.sqlite import transaction
 from tests.sync.conftest import Office
 from tests.sync.histories.oracle import (
     ENTRY_FIELDS,
