@@ -95,18 +95,17 @@ class Gathering:
 
     def read_all(self, on_read: Callable[[int], None]) -> None:
         """Read to the present end of the topic. Raises BrokerError, SpoolError."""
-        ends = self._reader.end_offsets(self._partitions)
-        while any(self._reader.position(partition) < end for partition, end in ends.items()):
-            self.follow(_POLL_S)
-            on_read(self.read)
+        self.follow(on_read)
         self._spool.fill_queue()
 
-    def follow(self, timeout_s: float = 0.0) -> None:
-        """Take over what has come."""
-        while records := self._reader.poll(timeout_s, _MOST):
+    def follow(self, on_read: Callable[[int], None] = lambda _: None) -> None:
+        """Take over all that is there by now; a poll alone may come back before it has it."""
+        ends = self._reader.end_offsets(self._partitions)
+        while any(self._reader.position(partition) < end for partition, end in ends.items()):
+            records = self._reader.poll(_POLL_S, _MOST)
             positions = {one.partition: self._reader.position(one) for one in self._partitions}
             self._spool.add(self._found(records), positions)
-            timeout_s = 0.0
+            on_read(self.read)
 
     def close(self) -> None:
         """Stop reading."""
