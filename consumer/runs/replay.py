@@ -143,6 +143,7 @@ class Pace:
 
     rate: float
     goes_on: Callable[[], bool]
+    sleep: Callable[[float], object] = time.sleep
 
 
 def publish(
@@ -194,7 +195,7 @@ def _publish_run(  # noqa: PLR0917 - all that a run needs
         producer.commit()
         yield marker
         if phase is Phase.READING:
-            time.sleep(max(0.0, len(events) / pace.rate - (time.monotonic() - began)))
+            pace.sleep(max(0.0, len(events) / pace.rate - (time.monotonic() - began)))
 
 
 def _drop_published(topic: Topic, spool: Spool, marker: RunMarker) -> None:
