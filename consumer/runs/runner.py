@@ -42,7 +42,7 @@ from consumer.sync.settings import Settings
 log = structlog.get_logger(__name__)
 
 _IDLE_S, _BUSY_S = 0.3, 0.02
-_SCHEDULE_EVERY_S = 1.0
+_SCHEDULE_EVERY_S = 5.0
 
 
 class Runner:

@@ -58,10 +58,14 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """When a limit was told first, and whether its reset was ever too far for the short window."""
+    """When a limit was told first, and whether its reset was ever too far for the short window.
+
+    By the call with the number ``spent_by`` it may be used up, if nothing was given back since it was told.
+    """
 
     first_at: float
     is_far: bool
+    spent_by: int = 0
 
     def is_settled(self, now: float) -> bool:
         """Whether no call made before it was told is in a short window any more."""
@@ -159,9 +163,14 @@ class Allowance:
         wake = min(self._clock.local(lowest.quota.reset), lowest.received + MOST_S)
         if self._share.has_others(now):
             wake += self._jitter * JITTER_S
-        elif self._is_short(lowest.quota, now):
+        elif self._is_short(lowest.quota, now) and not self._is_another_spent(lowest.quota):
             wake = min(wake, self._recent.first_out(lowest.quota.limit - lowest.quota.remaining))
         return wake
+
+    def _is_another_spent(self, quota: Quota) -> bool:
+        """Whether a longer limit may be used up as well, of which the answer did not tell."""
+        others = (known for limit, known in self._limits.items() if limit != quota.limit)
+        return any(known.is_far and known.spent_by <= self._next for known in others)
 
     def _is_short(self, quota: Quota, now: float) -> bool:
         """Whether the limit is known to be the short one: seen for longer than that, and never far."""
@@ -242,7 +251,8 @@ class Allowance:
         quota = reading.quota
         before = self._limits.pop(quota.limit, _Limit(reading.received, is_far=False))
         is_far = before.is_far or self._clock.local(quota.reset) > reading.received + _NEAR_S
-        self._limits[quota.limit] = _Limit(before.first_at, is_far)
+        spent_by = self._next - len(self._flying) + quota.remaining
+        self._limits[quota.limit] = _Limit(before.first_at, is_far, spent_by)
         if len(self._limits) > _MOST_LIMITS:
             del self._limits[next(iter(self._limits))]
         if is_far:
