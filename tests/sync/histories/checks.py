@@ -7,19 +7,17 @@ from typing import Any
 from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.results import SYNCED, Outcome
 from consumer.model.settings import CompanySettings
-from tests.sync.histories.history import Step, Systems, revision_of
-from tests.sync.histories.oracle import (
-    Place,
+from tests.sync.histories.history import History, Note, Step, Systems, revision_of
+from tests.sync.histories.oracle_timesheets import (
     contact_of,
     entries_after,
     entry_of,
     is_due,
     keeps_a_code,
     party_of,
-    place_of,
-    worker_of,
-    workers_after,
 )
+from tests.sync.histories.oracle_users import Workers, place_of, with_worker, worker_of, workers_after
+from tests.sync.histories.places import Place
 from tests.upstream.site import Json
 
 
@@ -42,34 +40,55 @@ def assert_untouched(step: Step) -> None:
 
 
 def looks_at_worker(step: Step) -> bool:
-    """Whether the event is about a user whose linked worker is inactive."""
-    if not isinstance(step.event, UserEvent):
-        return False
-    linked = step.before.workers.get(step.linked.get(step.event.user_id, ""), {})
-    return linked.get("status") == "inactive"
+    """Whether the event is about a user whose worker is known to be inactive, who may be active by now."""
+    return step.note is not None and step.note.status == "inactive"
 
 
 def _check_user(step: Step, user: UserEvent, settings: CompanySettings) -> None:
     assert step.before.people == step.after.people
     assert step.before.entries == step.after.entries
-    wanted = worker_of(user, settings)
-    if wanted is None:
+    after = workers_after(user, settings, step.linked, step.before.workers)
+    if after is None:
         assert step.outcome is Outcome.SKIPPED, step.outcome
         assert_untouched(step)
         return
-    expected = [workers_after(wanted, step.before.workers)]
+    expected = [after]
     if step.outcome is None:
         expected.append(step.before.workers)
-    elif step.note is not None and step.note.applied == step.source:
+    elif _is_known(step, user, settings):
         assert step.outcome is Outcome.UNCHANGED, step.outcome
         # Whether a worker is still inactive, who is to be warned of, is looked up each time.
         assert step.requests <= looks_at_worker(step)
         assert step.before == step.after
         return
     else:
-        is_refused = place_of(wanted, step.before.workers) is Place.REFUSED
+        is_refused = _is_refused(user, settings, step)
         assert is_refused == (step.outcome not in SYNCED), (is_refused, step.outcome)
+        if step.outcome is Outcome.UNCHANGED:
+            expected.append(_unseen(user, settings, step.note, step.before.workers))
     _assert_one_of(step.before.workers, step.after.workers, expected)
+
+
+def _is_known(step: Step, user: UserEvent, settings: CompanySettings) -> bool:
+    """Whether it is known that nothing is to be sent: a worker known to be inactive may have to be active."""
+    if step.note is None or step.note.applied != step.source:
+        return False
+    is_to_be_active = settings.deactivate_workers and user.is_active
+    return not (is_to_be_active and step.note.status == "inactive")
+
+
+def _is_refused(user: UserEvent, settings: CompanySettings, step: Step) -> bool:
+    wanted = worker_of(user, settings)
+    return wanted is not None and place_of(wanted, step.before.workers) is Place.REFUSED
+
+
+def _unseen(user: UserEvent, settings: CompanySettings, known: Note | None, workers: Workers) -> Workers:
+    """The workers, if nobody has looked at the user's own since SmartBarrel's office changed its status."""
+    wanted = worker_of(user, settings)
+    if wanted is None:
+        return workers
+    is_seen = known is None or known.status != "active"
+    return with_worker({name: wanted[name] for name in wanted if is_seen or name != "status"}, workers)
 
 
 def _check_timesheet(step: Step, sheet: TimesheetEvent, settings: CompanySettings) -> None:
@@ -159,12 +178,21 @@ def _assert_single(values: Iterable[str | None]) -> None:
 # ------------------------------------------------------------------ in the end
 
 
-def check_users(users: Iterable[UserEvent], now: Systems, settings: CompanySettings) -> None:
-    """Every user for syncing whom nobody is in the way has a worker with exactly these fields."""
+def check_users(history: History, users: Iterable[UserEvent], *, is_new: bool = False) -> None:
+    """Every user for syncing whom nobody is in the way has a worker with exactly these fields.
+
+    But for the status, if somebody in SmartBarrel has changed that since: it is not looked at before the user
+    changes, unless ``is_new``, for whoever knows nothing looks at everything.
+    """
+    now, settings = history.systems().workers, history.office.settings
     for user in users:
-        wanted = worker_of(user, settings)
-        if wanted is not None:
-            assert workers_after(wanted, now.workers) == now.workers, user.user_id
+        expected = [workers_after(user, settings, history.linked, now)]
+        if expected == [None]:
+            continue
+        known = history.note(user)
+        if not is_new and known is not None and known.applied == history.source(user):
+            expected.append(_unseen(user, settings, known, now))
+        assert now in expected, user.user_id
 
 
 def check_timesheet(

@@ -25,15 +25,8 @@ from consumer.sandbox.database import person_fields, transaction
 from consumer.sandbox.documents import put
 from consumer.sandbox.tables import PEOPLE, USERS
 from tests.sync.conftest import Office
-from tests.sync.histories.oracle import (
-    ENTRY_FIELDS,
-    WORKER_FIELDS,
-    Entries,
-    Workers,
-    is_due,
-    user_of,
-    worker_of,
-)
+from tests.sync.histories.oracle_timesheets import ENTRY_FIELDS, Entries, is_due, user_of
+from tests.sync.histories.oracle_users import WORKER_FIELDS, Workers, leaver_of, worker_of
 from tests.sync.people import ASKED_AT, RUN
 from tests.upstream.site import Json, Mishap
 
@@ -47,10 +40,14 @@ Key = tuple[Kind, int | str]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is known of a subject: the revision decided on, and what was applied for sure (or None)."""
+    """What is known of a subject: the revision decided on, and what was applied for sure (or None).
+
+    ``status`` is the one that a user's worker had when they were looked at last.
+    """
 
     revision: int
     applied: object = None
+    status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +156,10 @@ class History:
         """Somebody corrects the employee ID of a contact in Procore."""
         self.site.state.edit_person(person_id, employee_id=employee_id)
         self._directory_changed()
+
+    def edit_status(self, worker_id: str, status: str) -> None:
+        """Somebody in SmartBarrel lets a worker clock in, or no more."""
+        self.site.state.edit_worker(worker_id, status=status)
 
     def edit_timesheet(self, timesheet_id: str, changes: Json) -> None:
         """Somebody edits a timesheet in SmartBarrel, which gets the next revision."""
@@ -302,12 +303,16 @@ class History:
         flow.positions[key] = self._position(key) + 1
         flow.links += links
         if outcome in SYNCED:
+            status = None
             if isinstance(event, UserEvent):
                 self._link(event)
-            flow.notes[subject_of(event)] = Note(revision, source)
+                was_looked_at = outcome is not Outcome.UNCHANGED or note is None or note.status != "active"
+                status = self._status(event) if was_looked_at else "active"
+            flow.notes[subject_of(event)] = Note(revision, source, status)
         elif outcome is not Outcome.STALE:
             is_known = outcome is Outcome.SKIPPED and not self._is_due(event)
-            flow.notes[subject_of(event)] = Note(newest, note.applied if note and is_known else None)
+            applied = note.applied if note and is_known else None
+            flow.notes[subject_of(event)] = Note(newest, applied, note.status if note else None)
 
     def _link(self, user: UserEvent) -> None:
         found = (
@@ -315,18 +320,25 @@ class History:
         )
         self.linked[user.user_id] = next(found)
 
+    def _status(self, user: UserEvent) -> str:
+        return str(self.systems().workers[self.linked[user.user_id]]["status"])
+
     def _position(self, key: Key) -> int:
         return self._now[key[0]].positions.get(key, 0)
 
     def _is_due(self, event: Event) -> bool:
         if isinstance(event, UserEvent):
-            return worker_of(event, self.office.settings) is not None
+            settings = self.office.settings
+            has_left = leaver_of(event, settings, self.linked) is not None
+            return has_left or worker_of(event, settings) is not None
         return is_due(event, self.office.settings)
 
     def source(self, event: Event) -> object:
         """Everything of the event that decides what the other system should hold."""
         if isinstance(event, UserEvent):
-            return replace(event, asked_at=ASKED_AT)
+            # Whether those who have left are deactivated, matters to nobody else.
+            is_followed = self.office.settings.deactivate_workers and not event.is_active
+            return replace(event, asked_at=ASKED_AT), is_followed
         codes = event.cost_code_segment_1, event.cost_code_segment_2, event.location
         where = event.procore_project_id, event.work_date, event.total_hours
         user = user_of(event.worker, self.linked)
