@@ -28,12 +28,14 @@ from tests.sync.histories.oracle_timesheets import entry_of, keeps_a_code
 from tests.sync.histories.worlds import (
     EMPLOYEE_IDS,
     MOST_USERS,
+    SWITCHES,
+    choices,
     companies,
     timesheet_fields,
     user_fields,
     user_with,
 )
-from tests.upstream.site import COMPANY, Json, Mishap, Site, company_data, user
+from tests.upstream.site import Json, Mishap, Site, company_data, user
 
 
 EXAMPLES = int(os.environ.get("CREWSYNC_HISTORIES", "80"))
@@ -62,14 +64,15 @@ def _do(what: str, *given: st.SearchStrategy[Any]) -> st.SearchStrategy[Do]:
     return st.builds(Do, st.just(what), st.tuples(*given))
 
 
-_SWITCHES = ["only_approved_shift", "include_sub_workers", "deactivate_workers"]
 _STEPS = st.one_of(
     _do("edit_user", _any, user_fields(), st.booleans()),
+    _do("edit_user", _any, st.fixed_dictionaries({"is_active": st.booleans()}), st.booleans()),
     _do("add_user", user_fields()),
     _do("edit_contact", _any, st.sampled_from([*EMPLOYEE_IDS, None])),
     _do("edit_status", _any, st.sampled_from(["active", "inactive"])),
     _do("edit_timesheet", _any, timesheet_fields(), st.booleans()),
     _do("read", st.booleans()),
+    _do("sync"),
     _do("publish", _any),
     _do("handle", _any, _mishaps, st.booleans()),
     _do("handle", _any, _mishaps, st.booleans()),
@@ -77,7 +80,7 @@ _STEPS = st.one_of(
     _do("commit", st.sampled_from(Kind)),
     _do("crash"),
     _do("renew"),
-    _do("turn", st.sampled_from(_SWITCHES)),
+    _do("turn", st.sampled_from(SWITCHES)),
 )
 _HISTORIES = st.lists(st.lists(_STEPS, max_size=12), max_size=10).map(
     lambda parts: [step for part in parts for step in part]
@@ -127,6 +130,11 @@ def read(history: History, is_published: bool) -> None:
             history.publish(event)
 
 
+def sync(history: History) -> None:
+    read(history, is_published=True)
+    handle_all(history, at_once=False)
+
+
 def publish(history: History, which: int) -> None:
     if history.read:
         history.publish(history.read[which % len(history.read)])
@@ -167,7 +175,7 @@ def turn(history: History, setting: str) -> None:
 _DO: dict[str, Callable[..., None]] = {
     step.__name__: step
     for step in (
-        *(edit_user, add_user, edit_contact, edit_status, edit_timesheet, read, publish),
+        *(edit_user, add_user, edit_contact, edit_status, edit_timesheet, read, sync, publish),
         *(handle, handle_all, commit, crash, renew, turn),
     )
 }
@@ -252,9 +260,9 @@ def _compare(history: History, booked: Mapping[object, int]) -> None:
 @settings(
     max_examples=EXAMPLES, deadline=None, derandomize=IS_SAME, suppress_health_check=[HealthCheck.too_slow]
 )
-@given(company=companies(), steps=_HISTORIES, unique_origin_ids=st.booleans())
+@given(company=companies(), chosen=choices(), steps=_HISTORIES, unique_origin_ids=st.booleans())
 def test_after_any_history_both_systems_hold_what_the_latest_state_says(
-    company: Json, steps: list[Do], unique_origin_ids: bool
+    company: Json, chosen: CompanySettings, steps: list[Do], unique_origin_ids: bool
 ) -> None:
     users = [*company["users"], SERVICE]
     people = [*map(person_of, users), *company["contacts"]]
@@ -265,7 +273,7 @@ def test_after_any_history_both_systems_hold_what_the_latest_state_says(
         tempfile.TemporaryDirectory() as folder,
         Site(Path(folder) / "sandbox.db", Unchecked(), data, unique_origin_ids=unique_origin_ids) as site,
     ):
-        history = History(Office(site, CompanySettings(COMPANY)))
+        history = History(Office(site, chosen))
         for step in steps:
             note(f"{step.what}{step.given}")
             _DO[step.what](history, *step.given)

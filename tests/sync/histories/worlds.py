@@ -7,10 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.upstream.site import TOWER, YARD, Json, person, timesheet, user, worker
+from consumer.model.settings import CompanySettings
+from tests.upstream.site import COMPANY, TOWER, YARD, Json, person, timesheet, user, worker
 
 
 MOST_USERS = 8
+SWITCHES = ("only_approved_shift", "include_sub_workers", "deactivate_workers")
+"""The settings that are turned on and off."""
 PHONES = [f"+1512555010{number}" for number in range(MOST_USERS)]
 EMPLOYEE_IDS = [f"2030{number}" for number in range(MOST_USERS)]
 CONTRACTOR = {"id": "9b7d2e54-6b0f-4c86-a0b1-7f3c2d1e0a45", "name": "Lakeside Electric"}
@@ -69,6 +72,11 @@ def timesheet_fields(draw: st.DrawFn) -> Json:
         "cost_code_segment_1": segment_1,
         "cost_code_segment_2": segment_2,
     }
+
+
+def choices() -> st.SearchStrategy[CompanySettings]:
+    """What a company has chosen at first."""
+    return st.builds(CompanySettings, st.just(COMPANY), **dict.fromkeys(SWITCHES, st.booleans()))
 
 
 @st.composite
