@@ -5,9 +5,16 @@ so nothing has to be known about phone numbers here.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from consumer.model.events import UserEvent
 from consumer.model.settings import CompanySettings
+from tests.sync.histories.oracle_positions import (
+    Classifications,
+    Positions,
+    position_of,
+    positions_after,
+)
 from tests.sync.histories.places import Place
 from tests.upstream.site import Json
 
@@ -17,6 +24,16 @@ WORKER_FIELDS = ("first_name", "last_name", "email", "phone_number", "external_i
 
 Workers = dict[str | Place, Json]
 """SmartBarrel's workers by id, or by where they go, with ``WORKER_FIELDS``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a user's worker depends on besides the user; ``linked`` has the workers of users."""
+
+    settings: CompanySettings
+    linked: Mapping[int, str]
+    classifications: Classifications
+    positions: Positions
 
 
 def worker_of(user: UserEvent, settings: CompanySettings) -> Json | None:
@@ -60,19 +77,41 @@ def place_of(wanted: Json, workers: Workers) -> str | Place:
     return Place.REFUSED if is_somebody_elses or is_on_two or is_known_by_another_id else found
 
 
-def workers_after(
-    user: UserEvent, settings: CompanySettings, linked: Mapping[int, str], workers: Workers
-) -> Workers | None:
+def position_for(user: UserEvent, known: Known) -> Json:
+    """The user's position among the fields of their worker; none of it if positions are nothing to us.
+
+    Whoever's classification Procore does not list keeps the position.
+    """
+    if not known.settings.sync_classifications:
+        return {}
+    one = user.work_classification_id
+    if one is None:
+        return {"position_id": None}
+    if one not in known.classifications:
+        return {}
+    return {"position_id": position_of(one, known.classifications, known.positions)}
+
+
+def positions_for(user: UserEvent, known: Known) -> Positions:
+    """The positions once the user is synced."""
+    one = user.work_classification_id
+    is_due = worker_of(user, known.settings) is not None and known.settings.sync_classifications
+    if not is_due or one is None or one not in known.classifications:
+        return known.positions
+    return positions_after(one, known.classifications, known.positions)
+
+
+def workers_after(user: UserEvent, known: Known, workers: Workers) -> Workers | None:
     """The workers once the user is synced; None if the user is not for syncing.
 
     Theirs has exactly the fields that it should, and nobody else has changed. Of one who has left, only the
     status has.
     """
-    leaver = leaver_of(user, settings, linked)
+    leaver = leaver_of(user, known.settings, known.linked)
     if leaver is not None:
         return {**workers, leaver: {**workers[leaver], "status": "inactive"}}
-    wanted = worker_of(user, settings)
-    return None if wanted is None else with_worker(wanted, workers)
+    wanted = worker_of(user, known.settings)
+    return None if wanted is None else with_worker(wanted | position_for(user, known), workers)
 
 
 def with_worker(wanted: Json, workers: Workers) -> Workers:

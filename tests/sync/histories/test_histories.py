@@ -19,6 +19,7 @@ from tests.sync.conftest import Office
 from tests.sync.histories.checks import (
     check,
     check_always,
+    check_positions,
     check_timesheet,
     check_users,
     looks_at_worker,
@@ -26,7 +27,9 @@ from tests.sync.histories.checks import (
 from tests.sync.histories.history import History, Step, person_of
 from tests.sync.histories.oracle_timesheets import entry_of, keeps_a_code
 from tests.sync.histories.worlds import (
+    CLASSIFICATIONS,
     EMPLOYEE_IDS,
+    MOST_CLASSIFICATIONS,
     MOST_USERS,
     SWITCHES,
     choices,
@@ -64,11 +67,14 @@ def _do(what: str, *given: st.SearchStrategy[Any]) -> st.SearchStrategy[Do]:
     return st.builds(Do, st.just(what), st.tuples(*given))
 
 
+_classes = st.sampled_from([None, 57800, 57801, 57802])
 _STEPS = st.one_of(
     _do("edit_user", _any, user_fields(), st.booleans()),
     _do("edit_user", _any, st.fixed_dictionaries({"is_active": st.booleans()}), st.booleans()),
     _do("add_user", user_fields()),
     _do("edit_contact", _any, st.sampled_from([*EMPLOYEE_IDS, None])),
+    _do("edit_user", _any, st.fixed_dictionaries({"work_classification_id": _classes}), st.booleans()),
+    _do("name_classification", st.integers(0, MOST_CLASSIFICATIONS - 1), st.sampled_from(CLASSIFICATIONS)),
     _do("edit_status", _any, st.sampled_from(["active", "inactive"])),
     _do("edit_timesheet", _any, timesheet_fields(), st.booleans()),
     _do("read", st.booleans()),
@@ -111,6 +117,10 @@ def edit_contact(history: History, which: int, employee_id: str | None) -> None:
         history.edit_contact(found[which % len(found)], employee_id)
 
 
+def name_classification(history: History, number: int, name: str) -> None:
+    history.name_classification(number, name)
+
+
 def edit_status(history: History, which: int, status: str) -> None:
     found = [one for one in history.site.state.workers() if one["contractor"] is None]
     if found:
@@ -131,6 +141,7 @@ def read(history: History, is_published: bool) -> None:
 
 
 def sync(history: History) -> None:
+    history.sync_positions()
     read(history, is_published=True)
     handle_all(history, at_once=False)
 
@@ -175,7 +186,17 @@ def turn(history: History, setting: str) -> None:
 _DO: dict[str, Callable[..., None]] = {
     step.__name__: step
     for step in (
-        *(edit_user, add_user, edit_contact, edit_status, edit_timesheet, read, sync, publish),
+        *(
+            edit_user,
+            add_user,
+            edit_contact,
+            name_classification,
+            edit_status,
+            edit_timesheet,
+            read,
+            sync,
+            publish,
+        ),
         *(handle, handle_all, commit, crash, renew, turn),
     )
 }
@@ -205,6 +226,10 @@ def finish(history: History) -> None:
     history.renew()
     handle_all(history, at_once=False)
     booked = history.booked()
+    history.sync_positions()
+    history.sync_positions()
+    assert history.sync_positions() == 0, "the positions never come to rest"
+    check_positions(history)
     for _ in range(MOST_USERS + 2):
         before = history.systems().workers
         deliver(history, history.read_users())
@@ -267,7 +292,12 @@ def test_after_any_history_both_systems_hold_what_the_latest_state_says(
     users = [*company["users"], SERVICE]
     people = [*map(person_of, users), *company["contacts"]]
     data = company_data(
-        users=users, people=people, workers=company["workers"], timesheets=company["timesheets"]
+        users=users,
+        people=people,
+        workers=company["workers"],
+        timesheets=company["timesheets"],
+        classifications=company["classifications"],
+        positions=company["positions"],
     )
     with (
         tempfile.TemporaryDirectory() as folder,
