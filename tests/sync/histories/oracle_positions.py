@@ -28,15 +28,16 @@ def positions_after(one: int, classifications: Classifications, positions: Posit
     """The positions once the classification has one, which is active and follows a new name.
 
     As long as another one has the new name, the old one stays. Of several of one name, the position stands
-    for the first, as long as that is there.
+    for the first, as long as that is there. An external id that is none of ours is kept.
     """
     place, name = position_of(one, classifications, positions), classifications[one]
     external_id = f"procore:{one}"
     if isinstance(place, Place):
         return {**positions, place: {"name": name, "external_id": external_id, "status": "active"}}
     before = positions[place]
-    listed = {f"procore:{other}" for other in classifications}
-    is_anothers = before["external_id"] in listed
+    stands_for = before["external_id"] or ""
+    is_kept = stands_for and not stands_for.startswith("procore:")
+    is_anothers = is_kept or stands_for in {f"procore:{other}" for other in classifications}
     return {
         **positions,
         place: {
