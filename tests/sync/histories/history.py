@@ -26,17 +26,18 @@ from consumer.sandbox.documents import put
 from consumer.sandbox.tables import PEOPLE, USERS
 from consumer.sqlite import transaction
 from tests.sync.conftest import Office
-from tests.sync.histories.oracle import (
-    ENTRY_FIELDS,
+from tests.sync.histories.oracle_positions import POSITION_FIELDS, Positions
+from tests.sync.histories.oracle_timesheets import ENTRY_FIELDS, Entries, is_due, user_of
+from tests.sync.histories.oracle_users import (
     WORKER_FIELDS,
-    Entries,
+    Known,
     Workers,
-    is_due,
-    user_of,
+    leaver_of,
+    position_for,
     worker_of,
 )
 from tests.sync.people import ASKED_AT, RUN
-from tests.upstream.site import Json, Mishap
+from tests.upstream.site import Json, Mishap, classification
 
 
 Event = UserEvent | TimesheetEvent
@@ -48,10 +49,14 @@ Key = tuple[Kind, int | str]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is known of a subject: the revision decided on, and what was applied for sure (or None)."""
+    """What is known of a subject: the revision decided on, and what was applied for sure (or None).
+
+    ``status`` is the one that a user's worker had when they were looked at last.
+    """
 
     revision: int
     applied: object = None
+    status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Systems:
     """What both systems hold of what is compared."""
 
     workers: Workers
+    positions: Positions
     people: dict[int, Json]
     entries: Entries
 
@@ -71,7 +77,7 @@ class Step:
     ended: Completion | Later
     note: Note | None
     source: object
-    linked: dict[int, str]
+    known: Known
     directories: tuple[tuple[Json, ...], ...]
     before: Systems
     after: Systems
@@ -115,6 +121,7 @@ class History:
         state = self.site.state
         return Systems(
             {one["id"]: {name: one[name] for name in WORKER_FIELDS} for one in state.workers()},
+            {one["id"]: {name: one[name] for name in POSITION_FIELDS} for one in state.positions()},
             {one["id"]: one for one in state.people()},
             {one["id"]: {name: one[name] for name in ENTRY_FIELDS} for one in state.timecard_entries()},
         )
@@ -141,6 +148,11 @@ class History:
         """The workers of users, as far as links tell."""
         return self._now[Kind.USERS].linked
 
+    def known(self) -> Known:
+        """What a user's worker depends on besides the user."""
+        names = {one["id"]: one["name"] for one in self.site.state.work_classifications()}
+        return Known(self.office.settings, dict(self.linked), names, self.systems().positions)
+
     # ------------------------------------------------------------ Procore's and SmartBarrel's offices
 
     def add_user(self, user: Json) -> None:
@@ -160,6 +172,16 @@ class History:
         """Somebody corrects the employee ID of a contact in Procore."""
         self.site.state.edit_person(person_id, employee_id=employee_id)
         self._directory_changed()
+
+    def edit_status(self, worker_id: str, status: str) -> None:
+        """Somebody in SmartBarrel lets a worker clock in, or no more."""
+        self.site.state.edit_worker(worker_id, status=status)
+
+    def name_classification(self, number: int, name: str) -> None:
+        """Somebody enters a classification in Procore, or renames it. Whoever asks later, sees it."""
+        self.site.put_classification(classification(number, name))
+        self.office.company.classifications.renew()
+        self.office.company.positions.renew()
 
     def edit_timesheet(self, timesheet_id: str, changes: Json) -> None:
         """Somebody edits a timesheet in SmartBarrel, which gets the next revision."""
@@ -189,6 +211,13 @@ class History:
         self.read += found
         return found
 
+    def sync_positions(self) -> int:
+        """What a sync of the users begins with; how many positions were made or changed."""
+        settings = self.office.settings
+        if not (settings.user_sync and settings.sync_classifications):
+            return 0
+        return self.site.run(self.office.company.positions.sync_all())
+
     def read_timesheets(self) -> list[TimesheetEvent]:
         """Ask SmartBarrel for all timesheets of workers who exist."""
 
@@ -213,7 +242,7 @@ class History:
         subject is in doubt.
         """
         event = self.logs[key][self._position(key)]
-        known, linked, source = self.note(event), dict(self.linked), self.source(event)
+        noted, known, source = self.note(event), self.known(), self.source(event)
         before = self.systems()
         self._directory_changed()
         directories = tuple(self._directories)
@@ -225,9 +254,7 @@ class History:
         after = self.systems()
         self._take(key, event, source, ended, gives_up=gives_up)
         _tell(event, ended)
-        return Step(
-            event, ended, known, source, linked, directories, before, after, len(wire.seen) - requests
-        )
+        return Step(event, ended, noted, source, known, directories, before, after, len(wire.seen) - requests)
 
     def handle_together(self, keys: Sequence[Key]) -> None:
         """Handle the next event of each of these keys at the same time."""
@@ -303,12 +330,16 @@ class History:
         flow.positions[key] = self._position(key) + 1
         flow.links += links
         if outcome in SYNCED:
+            status = None
             if isinstance(event, UserEvent):
                 self._link(event)
-            flow.notes[subject_of(event)] = Note(revision, source)
+                was_looked_at = outcome is not Outcome.UNCHANGED or note is None or note.status != "active"
+                status = self._status(event) if was_looked_at else "active"
+            flow.notes[subject_of(event)] = Note(revision, source, status)
         elif outcome is not Outcome.STALE:
             is_known = outcome is Outcome.SKIPPED and not self._is_due(event)
-            flow.notes[subject_of(event)] = Note(newest, note.applied if note and is_known else None)
+            applied = note.applied if note and is_known else None
+            flow.notes[subject_of(event)] = Note(newest, applied, note.status if note else None)
 
     def _link(self, user: UserEvent) -> None:
         found = (
@@ -316,18 +347,29 @@ class History:
         )
         self.linked[user.user_id] = next(found)
 
+    def _status(self, user: UserEvent) -> str:
+        return str(self.systems().workers[self.linked[user.user_id]]["status"])
+
     def _position(self, key: Key) -> int:
         return self._now[key[0]].positions.get(key, 0)
 
     def _is_due(self, event: Event) -> bool:
         if isinstance(event, UserEvent):
-            return worker_of(event, self.office.settings) is not None
+            settings = self.office.settings
+            has_left = leaver_of(event, settings, self.linked) is not None
+            return has_left or worker_of(event, settings) is not None
         return is_due(event, self.office.settings)
 
     def source(self, event: Event) -> object:
         """Everything of the event that decides what the other system should hold."""
         if isinstance(event, UserEvent):
-            return replace(event, asked_at=ASKED_AT)
+            # Whether those who have left are deactivated, matters to nobody else.
+            is_followed = self.office.settings.deactivate_workers and not event.is_active
+            position = position_for(event, self.known()) if event.is_active else {}
+            bare = replace(
+                event, asked_at=ASKED_AT, work_classification_id=None, work_classification_name=None
+            )
+            return bare, is_followed, str(position)
         codes = event.cost_code_segment_1, event.cost_code_segment_2, event.location
         where = event.procore_project_id, event.work_date, event.total_hours
         user = user_of(event.worker, self.linked)

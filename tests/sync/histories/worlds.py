@@ -7,10 +7,26 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.upstream.site import TOWER, YARD, Json, person, timesheet, user, worker
+from consumer.model.settings import CompanySettings
+from tests.upstream.site import (
+    COMPANY,
+    TOWER,
+    YARD,
+    Json,
+    classification,
+    person,
+    position,
+    timesheet,
+    user,
+    worker,
+)
 
 
 MOST_USERS = 8
+SWITCHES = ("only_approved_shift", "include_sub_workers", "deactivate_workers", "sync_classifications")
+"""The settings that are turned on and off."""
+CLASSIFICATIONS = ["Carpenter", "carpenter", "Laborer", "Flagger", "Flagger"]
+MOST_CLASSIFICATIONS = 3
 PHONES = [f"+1512555010{number}" for number in range(MOST_USERS)]
 EMPLOYEE_IDS = [f"2030{number}" for number in range(MOST_USERS)]
 CONTRACTOR = {"id": "9b7d2e54-6b0f-4c86-a0b1-7f3c2d1e0a45", "name": "Lakeside Electric"}
@@ -23,6 +39,7 @@ _user_fields: dict[str, st.SearchStrategy[Any]] = {
     "email_address": st.sampled_from(["one@example.com", "two@example.com", "three@example.com", None, ""]),
     "mobile_phone": st.sampled_from([*PHONES, None, ""]),
     "employee_id": st.sampled_from([*EMPLOYEE_IDS, None, ""]),
+    "work_classification_id": st.sampled_from([None, 57800, 57801, 57802]),
     "is_employee": st.sampled_from([True, True, True, False]),
     "is_active": st.sampled_from([True, True, True, False]),
 }
@@ -71,9 +88,14 @@ def timesheet_fields(draw: st.DrawFn) -> Json:
     }
 
 
+def choices() -> st.SearchStrategy[CompanySettings]:
+    """What a company has chosen at first."""
+    return st.builds(CompanySettings, st.just(COMPANY), **dict.fromkeys(SWITCHES, st.booleans()))
+
+
 @st.composite
 def companies(draw: st.DrawFn) -> Json:
-    """What a company holds at first: its ``users``, ``contacts``, ``workers`` and ``timesheets``."""
+    """What a company holds at first, under the names of ``company_data``; ``contacts`` are people."""
     workers = draw(_workers())
     refs = [{"id": one["id"]} for one in workers]
     refs += [{"external_id": f"procore:{8800100 + number}"} for number in range(2)]
@@ -81,6 +103,11 @@ def companies(draw: st.DrawFn) -> Json:
         "users": [user_with(number, draw(user_fields())) for number in range(draw(st.integers(0, 3)))],
         "contacts": [draw(_contacts(number)) for number in range(draw(st.integers(0, 2)))],
         "workers": workers,
+        "classifications": [
+            classification(number, draw(st.sampled_from(CLASSIFICATIONS)))
+            for number in range(draw(st.integers(0, MOST_CLASSIFICATIONS)))
+        ],
+        "positions": draw(_positions()),
         "timesheets": [
             timesheet(number, 0, **draw(timesheet_fields()) | {"worker_ref": draw(st.sampled_from(refs))})
             for number in range(draw(st.integers(0, 4)))
@@ -107,6 +134,22 @@ def _workers(draw: st.DrawFn) -> list[Json]:
         }
         workers.append(worker(number, "Priya", f"Nair{number}", **fields | belongs_to))
     return workers
+
+
+@st.composite
+def _positions(draw: st.DrawFn) -> list[Json]:
+    """Positions of names of their own, as SmartBarrel wants it; some stand for a classification."""
+    names = draw(st.permutations(["Carpenter", "LABORER", "Painter"]))
+    stand_for = draw(st.permutations([None, "procore:57800", "procore:57801", "payroll-7"]))
+    return [
+        position(
+            number,
+            names[number],
+            external_id=draw(st.sampled_from([None, stand_for[number]])),
+            status=draw(st.sampled_from(["active", "inactive"])),
+        )
+        for number in range(draw(st.integers(0, 3)))
+    ]
 
 
 def _contacts(number: int) -> st.SearchStrategy[Json]:

@@ -1,14 +1,13 @@
-"""What both systems should hold, as plain functions of what they say; the product's own mapping is not used.
+"""What Procore should hold of timesheets, as plain functions; the product's own mapping is not used.
 
-Written from the design's tables and the README's assumptions. Phone numbers are in E.164 from the start,
-so nothing has to be known about phone numbers here.
+Written from the design's tables and the README's assumptions.
 """
 
 from collections.abc import Collection, Mapping
-from enum import Enum, auto
 
-from consumer.model.events import ShiftStatus, ShiftWorker, TimesheetEvent, UserEvent
+from consumer.model.events import ShiftStatus, ShiftWorker, TimesheetEvent
 from consumer.model.settings import CompanySettings
+from tests.sync.histories.places import Place
 from tests.upstream.site import (
     CONCRETE_1,
     CONCRETE_2,
@@ -34,82 +33,15 @@ COST_CODES = {
 }
 LOCATIONS = {(TOWER, "North"): NORTH, (TOWER, "North>Roof"): ROOF}
 
-_BLANK_WORKER: Json = {"payroll_id": None, "contractor": None, "status": "active", "position_id": None}
 _CODES = ("sub_job_id", "cost_code_id", "location_id")
-WORKER_FIELDS = ("first_name", "last_name", "email", "phone_number", "external_id", *_BLANK_WORKER)
 ENTRY_FIELDS = (
     *("project_id", "date", "hours", "party_id", "description", "billable", "origin_id", *_CODES),
     *("time_in", "time_out", "lunch_time", "work_classification_id", "approval_status"),
 )
 
 
-class Place(Enum):
-    """Where something goes if it is at no id that is there already."""
-
-    NEW = auto()
-    """To be made."""
-    REFUSED = auto()
-    """Nowhere: somebody is in the way, or nobody can tell who is meant."""
-
-
-Workers = dict[str | Place, Json]
-"""SmartBarrel's workers by id, or by where they go, with ``WORKER_FIELDS``."""
 Entries = dict[int | Place, Json]
-"""Procore's timecard entries likewise, with ``ENTRY_FIELDS``."""
-
-
-# ------------------------------------------------------------------ users become workers
-
-
-def worker_of(user: UserEvent, settings: CompanySettings) -> Json | None:
-    """What the user's worker should hold; None if the user is not for syncing.
-
-    A payroll ID that Procore does not know is left as it is, so it is not among the fields then.
-    """
-    wanted = {
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "email": user.email,
-        "phone_number": user.mobile_phone,
-        "external_id": f"procore:{user.user_id}",
-    }
-    if not (settings.user_sync and user.is_employee and user.is_active and all(wanted.values())):
-        return None
-    return wanted | ({"payroll_id": user.employee_id} if user.employee_id else {})
-
-
-def place_of(wanted: Json, workers: Workers) -> str | Place:
-    """The id of the worker who is the user: by external id, then payroll ID, then phone number."""
-    own = _holder("external_id", wanted, workers)
-    by_payroll_id = _holder("payroll_id", wanted, workers)
-    by_phone = _holder("phone_number", wanted, workers)
-    if own is not None:
-        return Place.REFUSED if {by_payroll_id, by_phone} - {own, None} else own
-    found = by_payroll_id or by_phone
-    if found is None:
-        return Place.NEW
-    worker = workers[found]
-    is_somebody_elses = worker["contractor"] or (worker["external_id"] or "").startswith("procore:")
-    is_on_two = by_payroll_id is not None and by_phone not in {None, found}
-    is_known_by_another_id = by_payroll_id is None and worker["payroll_id"] and wanted.get("payroll_id")
-    return Place.REFUSED if is_somebody_elses or is_on_two or is_known_by_another_id else found
-
-
-def workers_after(wanted: Json, workers: Workers) -> Workers:
-    """The workers once the user is synced: theirs has exactly these fields, and nobody else has changed."""
-    place = place_of(wanted, workers)
-    if place is Place.REFUSED:
-        return {**workers}
-    before = _BLANK_WORKER if isinstance(place, Place) else workers[place]
-    return {**workers, place: {**before, **wanted}}
-
-
-def _holder(field: str, wanted: Json, workers: Workers) -> str | Place | None:
-    value = wanted.get(field)
-    return next((one for one, worker in workers.items() if value and worker[field] == value), None)
-
-
-# ------------------------------------------------------------------ timesheets become entries
+"""Procore's timecard entries by id, or by where they go, with ``ENTRY_FIELDS``."""
 
 
 def is_due(sheet: TimesheetEvent, settings: CompanySettings) -> bool:
