@@ -39,6 +39,8 @@ def window_of(bounds: Bounds, reader: Reader, partitions: Sequence[TopicPartitio
     first, last = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
     if bounds.partition is not None or bounds.from_offset is not None or bounds.to_offset is not None:
         return _by_offset(bounds, partitions, first, last)
+    if bounds.since is not None and bounds.until is not None and bounds.since >= bounds.until:
+        raise ConfigurationError("the window ends before it begins")
     starts = dict(first) if bounds.since is None else _at(bounds.since, reader, last)
     ends = dict(last) if bounds.until is None else _at(bounds.until, reader, last)
     return Window({partition: max(start, first[partition]) for partition, start in starts.items()}, ends)

@@ -172,6 +172,7 @@ def test_a_window_is_bounded_by_time_or_by_offset(
     "bounds",
     [
         Bounds(since=ASKED_AT, partition=1),
+        Bounds(since=ASKED_AT, until=ASKED_AT),
         Bounds(from_offset=1),
         Bounds(partition=99),
     ],
