@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from consumer.broker.port import Broker, Record
 from consumer.broker.table import Table
@@ -15,8 +14,10 @@ from consumer.model.events import Kind, Trigger
 from consumer.model.results import Outcome, Phase, Result, RunMarker
 
 
-LOOK_BACK_S = 86_400.0
-"""Runs that began longer ago are not followed: whatever they wait for will not come."""
+LOOK_BACK_S = 3 * 86_400.0
+"""How far back the log is read: a large company's first run may take days on an hourly budget."""
+_SILENT_S = 86_400.0
+"""A run of which nothing was heard for so long is followed no more: whatever it waits for will not come."""
 _KEEP_S = 7200.0
 _PRUNE_EVERY_S = 600.0
 
@@ -49,13 +50,14 @@ class RunState:
 class _Counts:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     marker: RunMarker | None = None
+    heard_at: float = 0.0
 
     def state(self) -> RunState | None:
         return None if self.marker is None else RunState(self.marker, dict(self.outcomes))
 
 
 class Progress:
-    """Follows ``sync-log``, from a day ago. ``follow`` belongs to one thread, the rest to any."""
+    """Follows ``sync-log``, from some days ago. ``follow`` belongs to one thread, the rest to any."""
 
     def __init__(
         self, broker: Broker, topic: str, codec: Codec, wall: Callable[[], float] = time.time
@@ -106,7 +108,7 @@ class Progress:
     def note(self, marker: RunMarker) -> None:
         """Take over a marker that this process has just written."""
         with self._lock:
-            self._runs.setdefault(marker.run_id, _Counts()).marker = marker
+            self._heard(marker.run_id, self._wall()).marker = marker
 
     def close(self) -> None:
         """Stop following."""
@@ -127,19 +129,25 @@ class Progress:
         except SchemaError:
             # The sink keeps and reports these; they count for no run.
             return
-        if isinstance(value, RunMarker):
-            self.note(value)
-        elif value.run_id is not None:
-            with self._lock:
-                self._runs.setdefault(value.run_id, _Counts()).outcomes[value.outcome] += 1
+        at = record.timestamp_ms / 1000
+        with self._lock:
+            if isinstance(value, RunMarker):
+                self._heard(value.run_id, at).marker = value
+            elif value.run_id is not None:
+                self._heard(value.run_id, at).outcomes[value.outcome] += 1
+
+    def _heard(self, run_id: str, at: float) -> _Counts:
+        counts = self._runs.setdefault(run_id, _Counts())
+        counts.heard_at = max(counts.heard_at, at)
+        return counts
 
     def _prune(self) -> None:
-        """Forget runs that were over long ago, and those that have not ended for a day."""
-        now = datetime.fromtimestamp(self._wall(), UTC)
+        """Forget runs that were over long ago, and those of which nothing is heard."""
+        now = self._wall()
         with self._lock:
             for run_id, counts in list(self._runs.items()):
                 state = counts.state()
                 if state is not None:
-                    age = (now - state.marker.started_at).total_seconds()
-                    if age > (_KEEP_S if state.is_over else LOOK_BACK_S):
+                    silent_s = now - counts.heard_at
+                    if silent_s > (_KEEP_S if state.is_over else _SILENT_S):
                         del self._runs[run_id]

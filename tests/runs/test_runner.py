@@ -1,5 +1,6 @@
 """The runner: nobody is in a run twice, nobody is left out, and it always ends with a word on how."""
 
+import time
 from collections import Counter
 from datetime import date
 
@@ -9,6 +10,7 @@ from consumer.broker.port import Message
 from consumer.exceptions import Misconfigured, Transient
 from consumer.model.events import Event, Kind, UserEvent
 from consumer.model.results import Phase
+from consumer.runs.progress import Progress
 from tests.runs.conftest import COMPANY, TOPICS, Office, Stage, until, users
 
 
@@ -193,3 +195,19 @@ def test_a_runner_that_has_lost_its_partitions_publishes_nothing_more(stage: Sta
             office.goes_on.set()
             until(lambda: is_in(stage, run, Phase.PUBLISHED))
     assert of_run(stage, run) == Counter({8800101: 1, 8800102: 1})
+
+
+@pytest.mark.parametrize(("silent_s", "is_followed"), [(23 * 3600, True), (25 * 3600, False)])
+def test_a_run_of_which_nothing_is_heard_for_a_day_is_joined_no_more(
+    stage: Stage, silent_s: float, is_followed: bool
+) -> None:
+    office = Office(pages=[users(1, 2)])
+    with stage.running(office):
+        run = stage.ask().run_id
+        until(lambda: is_in(stage, run, Phase.PUBLISHED))
+    stage.answer(run, 1)
+    progress = Progress(stage.broker, TOPICS.sync_log, stage.codec, lambda: time.time() + silent_s)
+    progress.catch_up(time.monotonic)
+    found = progress.running(COMPANY, Kind.USERS, None)
+    progress.close()
+    assert (found is not None) == is_followed
