@@ -1,5 +1,6 @@
 """``replay``: publish what is on a topic to it once more, so that both systems come in step with it."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -75,7 +76,7 @@ def replay(  # noqa: PLR0917 - each is an option of the command
         return
     kind = _kind(topic, config)
     _check(kind, choice)
-    request = Replay(new_run_id(), kind, force, who(), _scope(bounds, choice, is_forced=force))
+    request = Replay(new_run_id(), kind, force, who(), _scope(bounds, choice, is_forced=force), time.time())
     if dry_run:
         preview(config, request, bounds, choice, as_json=as_json)
     else:

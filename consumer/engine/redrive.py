@@ -139,6 +139,7 @@ class Redriver:
         for record in self._consumer.poll(0.0 if self._has_more else _POLL_S):
             self._take(record, stop)
         self._has_more = False
+        self._purge()
         self._commit()
         self._move_on()
         if self._is_behind():
@@ -216,14 +217,17 @@ class Redriver:
         if (partition, offset) not in self._places:
             return
         self._places.discard((partition, offset))
-        for company_id, queue in list(self._waiting.items()):
-            left = [one for one in queue if (one.partition, one.offset) != (partition, offset)]
-            if len(left) < len(queue):
-                self._end(_Waiting(partition, epoch, offset, 0.0))
-                self._waiting[company_id] = left
-                if not left:
-                    del self._waiting[company_id]
-                return
+        self._end(_Waiting(partition, epoch, offset, 0.0))
+
+    def _purge(self) -> None:
+        """Take off the queues what was settled; at once for all that was, since that may be many."""
+        if sum(map(len, self._waiting.values())) == len(self._places):
+            return
+        self._waiting = {
+            company_id: left
+            for company_id, queue in self._waiting.items()
+            if (left := [one for one in queue if (one.partition, one.offset) in self._places])
+        }
 
     def _letter(self, record: Record, stop: threading.Event) -> DeadLetter | None:
         """The letter's story, if it is one to be redriven here."""

@@ -28,11 +28,8 @@ class RunState:
 
     marker: RunMarker
     outcomes: Mapping[Outcome, int]
-
-    @property
-    def done(self) -> int:
-        """How many results there are."""
-        return sum(self.outcomes.values())
+    done: int
+    """How many of its users or timesheets have a result; one that was parked and redriven has two."""
 
     @property
     def is_complete(self) -> bool:
@@ -51,9 +48,10 @@ class _Counts:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     marker: RunMarker | None = None
     heard_at: float = 0.0
+    subjects: set[str] = field(default_factory=set)
 
     def state(self) -> RunState | None:
-        return None if self.marker is None else RunState(self.marker, dict(self.outcomes))
+        return None if self.marker is None else RunState(self.marker, dict(self.outcomes), len(self.subjects))
 
 
 class Progress:
@@ -134,7 +132,9 @@ class Progress:
             if isinstance(value, RunMarker):
                 self._heard(value.run_id, at).marker = value
             elif value.run_id is not None:
-                self._heard(value.run_id, at).outcomes[value.outcome] += 1
+                counts = self._heard(value.run_id, at)
+                counts.outcomes[value.outcome] += 1
+                counts.subjects.add(value.subject_id)
 
     def _heard(self, run_id: str, at: float) -> _Counts:
         counts = self._runs.setdefault(run_id, _Counts())

@@ -11,6 +11,10 @@ from consumer.sync.company import Company
 from consumer.upstream.budget import be_patient
 
 
+_LIMITED_S = 7200.0
+"""How long an upstream may ask for one pause after the other: longer than an hourly budget lasts."""
+
+
 async def read_pages(
     company: Company,
     command: SyncCommand,
@@ -38,6 +42,8 @@ async def read_pages(
         try:
             await _read(company, command, given)
         except RateLimited as error:
+            if clock.now() > since + _LIMITED_S:
+                raise
             await clock.sleep(error.retry_after_s)
         except Transient as error:
             failures += 1

@@ -79,6 +79,7 @@ class Gathering:
         self._reader = topic.broker.reader(self._partitions)
         self.window = window_of(bounds, self._reader, self._partitions)
         self.read = self.undecodable = 0
+        self.is_resumed = False
         self._seek(self.window.starts)
 
     @classmethod
@@ -86,6 +87,7 @@ class Gathering:
         """For a replay that is gone on with: only what is newer than what it has read counts."""
         nothing = Bounds(since=_FAR)
         made = cls(topic, nothing, Choice(), spool)
+        made.is_resumed = True
         made._seek({TopicPartition(topic.name, part): at for part, at in spool.positions().items()})
         return made
 
@@ -159,10 +161,9 @@ def publish(
     try:
         for company_id in spool.counts():
             marker = known(run_id_of(replay.id, company_id))
-            if marker is None:
-                marker = _start(replay, company_id)
-            elif marker.phase is Phase.READING:
-                _drop_published(topic, spool, marker)
+            if gathering.is_resumed:
+                marker = _gone_on_with(topic, spool, company_id, marker)
+            marker = marker or _start(replay, company_id)
             if marker.phase is Phase.READING:
                 yield from _publish_run(topic, spool, gathering, producer, marker, pace)
     finally:
@@ -198,12 +199,20 @@ def _publish_run(  # noqa: PLR0917 - all that a run needs
             pace.sleep(max(0.0, len(events) / pace.rate - (time.monotonic() - began)))
 
 
-def _drop_published(topic: Topic, spool: Spool, marker: RunMarker) -> None:
-    since_ms = before_ms(marker.started_at)
+def _gone_on_with(topic: Topic, spool: Spool, company_id: int, known: RunMarker | None) -> RunMarker:
+    """How far the run is, after the topic itself: its last marker may be too old to be known."""
+    replay = spool.replay
+    marker = known or _start(replay, company_id)
     found = published_by(
-        topic.broker, topic.codec, topic.name, topic.kind, run_id=marker.run_id, since_ms=since_ms
+        topic.broker,
+        topic.codec,
+        topic.name,
+        topic.kind,
+        run_id=marker.run_id,
+        since_ms=before_ms(datetime.fromtimestamp(replay.began_at, UTC)),
     )
-    spool.drop(marker.company_id, found)
+    spool.pass_over(company_id, found)
+    return replace(marker, expected=len(found))
 
 
 def _start(replay: Replay, company_id: int) -> RunMarker:

@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 _IDLE_S, _BUSY_S = 0.3, 0.02
 _SCHEDULE_EVERY_S = 5.0
+_NEW_S = 600.0
 
 
 class Runner:
@@ -177,7 +178,9 @@ class Runner:
             self._transact(run.partition, [marker_message(run.marker, self._topics, self._codec)])
             self._progress.note(run.marker)
         self._runs[command.run_id] = run
-        self._reader.start(run, is_resumed=known is not None)
+        # Of a run that was begun long ago nothing may be known any more but what it has published.
+        is_old = (run.marker.started_at - command.requested_at).total_seconds() > _NEW_S
+        self._reader.start(run, is_resumed=known is not None or is_old)
         log.info("run.reading", run=command.run_id, company=command.company_id, kind=str(command.kind))
 
     def _start_of(self, command: SyncCommand) -> RunMarker:

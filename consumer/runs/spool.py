@@ -23,7 +23,7 @@ CREATE TABLE latest (company_id INTEGER NOT NULL, subject TEXT NOT NULL, revisio
 -- Up to where each partition was read.
 CREATE TABLE positions (part INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
 CREATE TABLE queue (company_id INTEGER NOT NULL, number INTEGER NOT NULL, subject TEXT NOT NULL,
-  PRIMARY KEY (company_id, number)) WITHOUT ROWID;
+  is_done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (company_id, number)) WITHOUT ROWID;
 """
 
 
@@ -55,6 +55,8 @@ class Replay:
     force: bool
     requested_by: str
     scope: str | None
+    began_at: float
+    """In Unix seconds."""
 
 
 class Spool:
@@ -125,7 +127,7 @@ class Spool:
         """All was read: note what is to be published, in the order of partitions and offsets."""
         with self._errors(), transaction(self._db):
             self._db.execute(
-                """INSERT INTO queue SELECT company_id,
+                """INSERT INTO queue (company_id, number, subject) SELECT company_id,
                 row_number() OVER (PARTITION BY company_id ORDER BY part, offset) - 1, subject
                 FROM latest WHERE is_inside"""
             )
@@ -142,14 +144,14 @@ class Spool:
             rows = self._db.execute("SELECT company_id, count(*) FROM queue GROUP BY company_id ORDER BY 1")
             return dict(rows.fetchall())
 
-    def drop(self, company_id: int, subjects: Iterable[str]) -> None:
-        """Take off the queue what was published already."""
+    def pass_over(self, company_id: int, subjects: Iterable[str]) -> None:
+        """Note what was published already."""
         with self._errors(), transaction(self._db):
             self._db.execute("CREATE TEMP TABLE IF NOT EXISTS gone (subject TEXT PRIMARY KEY)")
             self._db.execute("DELETE FROM gone")
             self._db.executemany("INSERT OR IGNORE INTO gone VALUES (?)", ((one,) for one in subjects))
             self._db.execute(
-                "DELETE FROM queue WHERE company_id = ? AND subject IN (SELECT subject FROM gone)",
+                "UPDATE queue SET is_done = 1 WHERE company_id = ? AND subject IN (SELECT subject FROM gone)",
                 (company_id,),
             )
 
@@ -164,7 +166,7 @@ class Spool:
             rows = self._db.execute(
                 """SELECT number, CASE WHEN is_inside THEN value END
                 FROM queue JOIN latest USING (company_id, subject)
-                WHERE company_id = ? AND number > ? ORDER BY number LIMIT ?""",
+                WHERE company_id = ? AND number > ? AND NOT is_done ORDER BY number LIMIT ?""",
                 (company_id, after, most),
             )
             return rows.fetchall()

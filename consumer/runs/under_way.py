@@ -143,7 +143,7 @@ class RunReader:
             topic,
             kind,
             run_id=run.command.run_id,
-            since_ms=before_ms(run.marker.started_at),
+            since_ms=before_ms(min(run.marker.started_at, run.command.requested_at)),
         )
 
 

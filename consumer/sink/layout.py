@@ -37,7 +37,7 @@ def render_run(marker: RunMarker | None, results: Sequence[Result], complete: bo
     is equal in all that keeps the order in which it is given.
     """
     subject = marker or results[0]
-    arrived = len({(r.source_topic, r.source_partition, r.source_offset) for r in results})
+    arrived = len({r.subject_id for r in results})
     last = max((r.handled_at for r in results), default=marker.started_at if marker else None)
     return _page(
         subject.kind,

@@ -209,9 +209,9 @@ class State:
     def _put_result(self, at: tuple[int, int], result: Result) -> None:
         log = self._log(LogKey.of(result))
         known = self._db.execute(
-            """SELECT 1 FROM results
-            WHERE log = ? AND source_topic = ? AND source_partition = ? AND source_offset = ?""",
-            (log, result.source_topic, result.source_partition, result.source_offset),
+            # One that was parked and redriven has two results, and is one of the run all the same.
+            "SELECT 1 FROM results WHERE log = ? AND subject_id = ?",
+            (log, result.subject_id),
         ).fetchone()
         if not known:
             self._db.execute("UPDATE logs SET events = events + 1 WHERE id = ?", (log,))

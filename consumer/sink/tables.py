@@ -17,7 +17,7 @@ MICROSECOND = timedelta(microseconds=1)
 SCHEMA = (
     "CREATE TABLE topic (name TEXT NOT NULL)",
     "CREATE TABLE positions (part INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL)",
-    # Derived columns: `events` counts distinct events with a result; `dirty`: the file is behind the state;
+    # Derived columns: `events` counts who or what has a result; `dirty`: the file is behind the state;
     # `finished`: the file says that the run is complete.
     """CREATE TABLE logs (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, events INTEGER NOT NULL DEFAULT 0,
     dirty INTEGER NOT NULL DEFAULT 1, finished INTEGER NOT NULL DEFAULT 0)""",
@@ -35,6 +35,7 @@ SCHEMA = (
     detail TEXT, event_at INTEGER NOT NULL, handled_at INTEGER NOT NULL,
     PRIMARY KEY (part, offset)) WITHOUT ROWID""",
     "CREATE INDEX results_of_log ON results (log, source_topic, source_partition, source_offset)",
+    "CREATE INDEX results_of_subject ON results (log, subject_id)",
     """CREATE TABLE undecodable (part INTEGER NOT NULL, offset INTEGER NOT NULL, error TEXT NOT NULL,
     value BLOB, PRIMARY KEY (part, offset)) WITHOUT ROWID""",
     f"PRAGMA user_version = {VERSION}",
@@ -45,6 +46,7 @@ UPGRADES = {
         # Version 1 knew no phases: whatever was announced was published.
         "ALTER TABLE markers ADD COLUMN phase TEXT NOT NULL DEFAULT 'published'",
         *(f"ALTER TABLE markers ADD COLUMN {name} TEXT" for name in ("joined", "reason", "scope")),
+        "CREATE INDEX results_of_subject ON results (log, subject_id)",
         "PRAGMA user_version = 2",
     )
 }

@@ -2,8 +2,9 @@
 
 import io
 import json
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ from tests.upstream.site import timesheet_id
 
 SINGLE_OBJECT = b"\xc3\x01"
 """How Avro's single-object encoding begins."""
+FAST = Pace(1e9, lambda: True)
 NOBODY_KNOWN: Callable[[str], RunMarker | None] = lambda _: None  # noqa: E731 - says more than a def
 
 
@@ -62,7 +64,7 @@ class Replayed:
         self.stage = stage
         self.folder = folder
         self.topic = Topic(stage.broker, stage.codec, TOPICS, kind)
-        self.request = Replay("5f0c2a117e01", kind, force, "Dana", "user 1")
+        self.request = Replay("5f0c2a117e01", kind, force, "Dana", "user 1", time.time())
         self.spool = Spool.create(folder, self.request)
         self.slept: list[float] = []
 
@@ -263,6 +265,45 @@ def test_a_replay_that_was_broken_off_is_gone_on_with_and_nobody_is_published_tw
         {number: 1 for number in range(1, 8) if number != changed}
     )
     assert (last.expected, last.phase) == (6, Phase.PUBLISHED)
+
+
+def gone_on_with(replayed: Replayed, pace: Pace, known: Mapping[str, RunMarker]) -> list[RunMarker]:
+    """Another process goes on."""
+    replayed.gathering.close()
+    replayed.spool.close()
+    replayed.spool = Spool.open(replayed.folder, replayed.request.id)
+    assert replayed.spool.is_read
+    replayed.gathering = Gathering.resumed(replayed.topic, replayed.spool)
+    return list(publish(replayed.topic, replayed.spool, replayed.gathering, pace, known.get))
+
+
+def test_a_replay_of_two_companies_is_gone_on_with_though_its_runs_are_forgotten(
+    stage: Stage, replayed: Replayed
+) -> None:
+    write(stage, *(user(number) for number in range(1, 4)))
+    write(stage, *(user(number, company_id=99) for number in range(1, 6)))
+    replayed.read()
+    # The first company's run is whole by then, the second one's has begun.
+    batches = list(islice(replayed.batches(rate=2), 4))
+    assert {marker.company_id for marker in batches} == {COMPANY, 99}
+    markers = gone_on_with(replayed, FAST, {})
+    for company_id, people in ((99, 5), (COMPANY, 3)):
+        found = Counter(one.user_id for one in published(stage, company_id))
+        assert (len(found), set(found.values())) == (people, {1})
+        last = [marker for marker in markers if marker.company_id == company_id][-1]
+        assert (last.expected, last.phase) == (people, Phase.PUBLISHED)
+
+
+def test_a_run_whose_events_are_all_there_is_ended_by_whoever_goes_on(
+    stage: Stage, replayed: Replayed
+) -> None:
+    write(stage, *(user(number) for number in range(1, 5)))
+    replayed.read()
+    assert list(islice(replayed.batches(rate=2), 2))[-1].phase is Phase.READING
+    known = stage.markers()
+    assert gone_on_with(replayed, Pace(2, lambda: False), known) == [], "stopped again at once"
+    (marker,) = gone_on_with(replayed, FAST, known)
+    assert (marker.expected, marker.phase) == (4, Phase.PUBLISHED)
 
 
 def test_a_replay_is_spread_over_time(stage: Stage, replayed: Replayed) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -11,6 +12,7 @@ from consumer.exceptions import Misconfigured, Transient
 from consumer.model.events import Event, Kind, UserEvent
 from consumer.model.results import Phase
 from consumer.runs.progress import Progress
+from consumer.runs.runner import Runner
 from tests.runs.conftest import COMPANY, TOPICS, Office, Stage, until, users
 
 
@@ -23,6 +25,14 @@ def of_run(stage: Stage, run_id: str) -> Counter[int]:
 def is_in(stage: Stage, run_id: str, phase: Phase) -> bool:
     marker = stage.markers().get(run_id)
     return marker is not None and marker.phase is phase
+
+
+def turn_until(runner: Runner, condition: Callable[[], bool]) -> None:
+    def turned() -> bool:
+        runner.turn(0.02)
+        return condition()
+
+    until(turned)
 
 
 def test_each_user_of_every_page_is_published_once_with_the_runs_id(stage: Stage) -> None:
@@ -211,3 +221,44 @@ def test_a_run_of_which_nothing_is_heard_for_a_day_is_joined_no_more(
     found = progress.running(COMPANY, Kind.USERS, None)
     progress.close()
     assert (found is not None) == is_followed
+
+
+@pytest.mark.parametrize(
+    ("began_ahead_s", "later_s"),
+    [
+        pytest.param(0.0, 2 * 86_400.0, id="days later"),
+        pytest.param(1200.0, 0.0, id="by a process whose clock was ahead"),
+    ],
+)
+def test_a_run_that_is_gone_on_with_publishes_nobody_twice_whatever_the_clocks_say(
+    stage: Stage, began_ahead_s: float, later_s: float
+) -> None:
+    office = Office(pages=[users(1, 2), users(3)], stops_at=1)
+    run = stage.ask().run_id
+    first = stage.runner(office, wall=lambda: time.time() + began_ahead_s)
+    first.open()
+    turn_until(first, lambda: len(stage.events()) == 2)
+    first.close()
+    office.goes_on.set()
+    second = stage.runner(office, wall=lambda: time.time() + later_s)
+    second.open()
+    turn_until(second, lambda: is_in(stage, run, Phase.PUBLISHED))
+    second.close()
+    assert of_run(stage, run) == Counter({8800101: 1, 8800102: 1, 8800103: 1})
+    assert stage.markers()[run].expected == 3
+
+
+def test_a_run_waits_for_everybody_even_if_one_of_them_has_two_results(stage: Stage) -> None:
+    """Who was parked and redriven has one more."""
+    office = Office(pages=[users(1, 2)])
+    with stage.running(office):
+        run = stage.ask().run_id
+        until(lambda: is_in(stage, run, Phase.PUBLISHED))
+    stage.answer(run, 1)
+    stage.answer(run, 1)
+    progress = Progress(stage.broker, TOPICS.sync_log, stage.codec)
+    progress.catch_up(time.monotonic)
+    state = progress.run(run)
+    progress.close()
+    assert state is not None
+    assert (state.done, state.is_over) == (1, False)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -180,3 +181,12 @@ def test_run_follows_the_topic_until_it_is_told_to_stop(scene: Scene) -> None:
 
     assert not thread.is_alive()
     assert scene.status() == "complete"
+
+
+def test_a_run_is_not_complete_while_somebody_has_no_result_though_another_has_two(scene: Scene) -> None:
+    """Who was parked and redriven has two, of two records."""
+    scene.write(marker(2), result(1, outcome=Outcome.PARKED))
+    again = replace(result(1), source_offset=99)
+    scene.write(again)
+    drain(scene.open())
+    assert scene.status() == "running (1 of 2 results)"
