@@ -126,7 +126,12 @@ def redrive(  # noqa: PLR0917 - each is an option of the command
     config = load()
     choice = _choice(config, company, reason, topic, older_than, newer_than, places)
     chosen = _chosen(config, choice)
-    fit = [one for one in chosen if one.story is not None and one.story.redrive_count < most_times]
+    ours = {spec.name for spec in TopicNames(config.topic_prefix).specs()}
+    fit = [
+        one
+        for one in chosen
+        if one.story is not None and one.story.redrive_count < most_times and one.story.source_topic in ours
+    ]
     _settle(
         config,
         _Wish("redrive", fit[:limit], len(chosen) - len(fit)),
@@ -184,7 +189,8 @@ def _settle(config: Config, wish: _Wish, *, yes: bool, dry_run: bool, as_json: b
 
 
 def _left(wish: _Wish) -> str:
-    return f" {wish.left} came back too often already, or cannot be read, and are left." if wish.left else ""
+    why = "came back too often already, cannot be read, or are of another topic"
+    return f" {wish.left} {why}, and are left." if wish.left else ""
 
 
 def _ask(question: str) -> None:

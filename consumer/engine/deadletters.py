@@ -66,7 +66,7 @@ def settled(record: Record, ending: Ending, by: str) -> Message:
 
 def settled_offset(record: Record) -> int | None:
     """Which letter of the same partition the record settles; None if it is a letter itself."""
-    offset = dict(record.headers).get(SETTLED_HEADER, b"")
+    offset = b"" if record.value is not None else dict(record.headers).get(SETTLED_HEADER, b"")
     return int(offset) if offset.isdigit() and len(offset) <= _LONGEST_OFFSET else None
 
 

@@ -166,7 +166,9 @@ class Settlement:
         return endings
 
     def _chosen(self, letters: Sequence[Letter]) -> Iterator[Record]:
-        places = {letter.place for letter in letters}
+        # Somebody, or crewsync itself, may have settled some since they were listed.
+        now = {letter.place for letter in unsettled(self.broker, self.topics, self.codec)}
+        places = {letter.place for letter in letters} & now
         for record in _records(self.broker, self.topics.dead_letters):
             if Place(record.partition, record.offset) in places:
                 yield record

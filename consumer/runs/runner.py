@@ -26,6 +26,7 @@ from consumer.exceptions import BrokerError, BrokerUnavailable, SchemaError
 from consumer.model import reasons
 from consumer.model.codec import Codec
 from consumer.model.events import Kind, SyncCommand
+from consumer.model.registry import SchemaRegistryError
 from consumer.model.results import Phase, RunMarker
 from consumer.model.topics import company_of_key
 from consumer.runs.autosync import command_of, due
@@ -88,6 +89,10 @@ class Runner:
         try:
             while not stop.is_set():
                 self.turn(_BUSY_S if self.is_busy else _IDLE_S)
+        except SchemaRegistryError as error:
+            if not error.retriable:
+                raise
+            raise BrokerUnavailable(f"the schema registry: {error}") from error
         finally:
             self.close()
 
@@ -171,7 +176,7 @@ class Runner:
             self._end(run, Phase.FAILED, reason="The company is not set up here")
             return
         other = self._progress.running(command.company_id, command.kind, marker.scope)
-        if other is not None and other.marker.run_id != command.run_id:
+        if known is None and other is not None:
             self._end(run, Phase.JOINED, joined=other.marker.run_id)
             return
         if known is None:

@@ -18,6 +18,7 @@ CREATE TABLE meta (text TEXT NOT NULL);
 -- Whatever is known newest of a subject; only what is within the window is there to be published.
 CREATE TABLE latest (company_id INTEGER NOT NULL, subject TEXT NOT NULL, revision INTEGER NOT NULL,
   part INTEGER NOT NULL, offset INTEGER NOT NULL, is_inside INTEGER NOT NULL, value BLOB,
+  was_inside INTEGER NOT NULL,
   PRIMARY KEY (company_id, subject)) WITHOUT ROWID;
 -- What is to be published of a company, in order; filled once all was read.
 -- Up to where each partition was read.
@@ -28,6 +29,7 @@ CREATE TABLE queue (company_id INTEGER NOT NULL, number INTEGER NOT NULL, subjec
 
 
 _BATCH = 500
+_SUPERSEDED = "SELECT count(*) FROM latest WHERE was_inside AND NOT is_inside"
 
 
 class SpoolError(CrewsyncError):
@@ -108,9 +110,10 @@ class Spool:
         with self._errors(), transaction(self._db):
             self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
             self._db.executemany(
-                """INSERT INTO latest VALUES (?, ?, ?, ?, ?, ?, ?)
+                """INSERT INTO latest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6)
                 ON CONFLICT (company_id, subject) DO UPDATE SET revision = excluded.revision,
                 part = excluded.part, offset = excluded.offset, is_inside = excluded.is_inside,
+                was_inside = was_inside OR excluded.is_inside,
                 value = excluded.value
                 WHERE excluded.revision > revision
                 OR (excluded.revision = revision AND excluded.is_inside)""",
@@ -156,9 +159,9 @@ class Spool:
             )
 
     def superseded(self) -> int:
-        """How many have a newer revision beyond the window."""
+        """How many of the window have a newer revision beyond it."""
         with self._errors():
-            return int(self._db.execute("SELECT count(*) FROM latest WHERE NOT is_inside").fetchone()[0])
+            return int(self._db.execute(_SUPERSEDED).fetchone()[0])
 
     def batch(self, company_id: int, after: int, most: int) -> Sequence[tuple[int, bytes | None]]:
         """What comes after a number in the company's queue; without a value if it is superseded by now."""

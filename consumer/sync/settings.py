@@ -11,6 +11,7 @@ from consumer.broker.table import Table
 from consumer.exceptions import SchemaError
 from consumer.model.codec import Codec
 from consumer.model.settings import CompanySettings
+from consumer.model.topics import company_of_key
 
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ class Settings:
         """Take over a record of the topic; one that cannot be read changes nothing."""
         key = (record.key or b"").decode(errors="replace")
         if record.value is None:
-            self._drop(key)
+            self._drop(company_of_key(record.key))
             return
         try:
             settings = self._codec.decode(record.value, CompanySettings)
@@ -49,10 +50,10 @@ class Settings:
         self._chosen[settings.company_id] = settings
         log.debug("settings.chosen", company=settings.company_id)
 
-    def _drop(self, key: str) -> None:
-        if key.isascii() and key.isdigit() and int(key) in self._chosen:
-            del self._chosen[int(key)]
-            log.debug("settings.initial", company=int(key))
+    def _drop(self, company_id: int | None) -> None:
+        if company_id in self._chosen:
+            del self._chosen[company_id]
+            log.debug("settings.initial", company=company_id)
 
     def say_defaults(self) -> None:
         """Tell of the companies that have chosen nothing."""

@@ -262,3 +262,19 @@ def test_a_run_waits_for_everybody_even_if_one_of_them_has_two_results(stage: St
     progress.close()
     assert state is not None
     assert (state.done, state.is_over) == (1, False)
+
+
+def test_a_run_that_is_gone_on_with_joins_no_other(stage: Stage) -> None:
+    """Another one of everything seems older, since its machine's clock is behind."""
+    office = Office(pages=[[], []], stops_at=1)
+    some = stage.ask(Kind.TIMESHEETS, first_day=date(2026, 11, 1)).run_id
+    with stage.running(office):
+        until(lambda: is_in(stage, some, Phase.READING) and office.asked)
+    everything = stage.ask(Kind.TIMESHEETS).run_id
+    behind = stage.runner(office, wall=lambda: time.time() - 3600)
+    behind.open()
+    turn_until(behind, lambda: is_in(stage, everything, Phase.READING))
+    behind.close()
+    office.goes_on.set()
+    with stage.running(office):
+        until(lambda: is_in(stage, everything, Phase.PUBLISHED) and is_in(stage, some, Phase.PUBLISHED))

@@ -99,3 +99,13 @@ def test_a_record_that_cannot_be_read_changes_nothing(broker: Broker) -> None:
     choose(broker, COMPANY, b"no settings")
     read_settings(broker, TOPIC, settings)
     assert settings.of(COMPANY).autosync_users
+
+
+def test_a_deletion_of_no_companys_settings_changes_nothing(broker: Broker) -> None:
+    producer = broker.producer()
+    for key in (b"9" * 5000, b"nobody"):
+        producer.send(Message(TOPIC, key, None))
+    producer.close()
+    settings = Settings(CODEC, [CompanySettings(COMPANY, include_sub_workers=True)])
+    read_settings(broker, TOPIC, settings)
+    assert settings.of(COMPANY).include_sub_workers
