@@ -235,7 +235,7 @@ def _choice(  # noqa: PLR0917 - the options of the commands
 
 def _duration(text: str) -> timedelta:
     number, unit = text[:-1], _UNITS.get(text[-1:])
-    if unit is None or not (number.isascii() and number.isdigit() and len(number) <= 6):  # noqa: PLR2004
+    if unit is None or not (number.isascii() and number.isdigit() and len(number) <= 4):  # noqa: PLR2004
         raise ConfigurationError(f"{text} is no duration: write 30m, 12h or 7d")
     return timedelta(**{unit: int(number)})
 

@@ -16,8 +16,8 @@ _LOOK_S = 0.3
 
 def settle(config: Config, letters: Sequence[Letter], *, is_drop: bool, quiet: bool) -> Mapping[str, int]:
     """Settle the letters, and tell how many each way. Raises CrewsyncError."""
-    roles = [] if is_drop else roles_beside(config)
-    with open_session(config, roles, quiet=quiet) as session:
+    # Nobody of this process redrives beside it: a letter would go back twice.
+    with open_session(config, [], quiet=quiet) as session:
         place = session.place
         links = known_links(place.broker, place.topics.links, place.codec)
         settlement = Settlement(place.broker, place.codec, place.topics, links, who(), is_drop)
@@ -25,11 +25,17 @@ def settle(config: Config, letters: Sequence[Letter], *, is_drop: bool, quiet: b
         endings = settlement.settle(
             letters, lambda done: session.display.step(verb, done, len(letters)), session.goes_on
         )
-        if roles:
+        _refuse_stopped(session)
+    if not is_drop and config.is_embedded:
+        with open_session(config, roles_beside(config), quiet=quiet) as session:
             _handle(session)
-        if not session.goes_on():
-            raise session.service.error or CrewsyncError("stopped before all was done; ask for it again")
+            _refuse_stopped(session)
     return {str(ending): count for ending, count in endings.items()}
+
+
+def _refuse_stopped(session: Session) -> None:
+    if not session.goes_on():
+        raise session.service.error or CrewsyncError("stopped before all was done; ask for it again")
 
 
 def _handle(session: Session) -> None:

@@ -101,6 +101,8 @@ def sync(  # noqa: PLR0917 - each is an option of the command
     """
     if kind is Kind.USERS and (project, since, until) != (None, None, None):
         raise ConfigurationError("--project, --since and --until are for timesheets only")
+    if since and until and since > until:
+        raise ConfigurationError("the days end before they begin")
     config = load()
     if config.is_embedded and not wait:
         raise ConfigurationError("on the embedded broker this process does the work, so it has to wait")
