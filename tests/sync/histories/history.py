@@ -22,8 +22,8 @@ from consumer.model.events import Kind, TimesheetEvent, UserEvent
 from consumer.model.links import Link
 from consumer.model.results import SYNCED, Outcome
 from consumer.sandbox.database import person_fields
-from consumer.sandbox.documents import put
-from consumer.sandbox.tables import PEOPLE, USERS
+from consumer.sandbox.documents import Collection, put, select
+from consumer.sandbox.tables import PEOPLE, POSITIONS, TIMECARD_ENTRIES, USERS, WORK_CLASSIFICATIONS, WORKERS
 from consumer.sqlite import transaction
 from tests.sync.conftest import Office
 from tests.sync.histories.oracle_positions import POSITION_FIELDS, Positions
@@ -118,13 +118,16 @@ class History:
 
     def systems(self) -> Systems:
         """What both systems hold now."""
-        state = self.site.state
         return Systems(
-            {one["id"]: {name: one[name] for name in WORKER_FIELDS} for one in state.workers()},
-            {one["id"]: {name: one[name] for name in POSITION_FIELDS} for one in state.positions()},
-            {one["id"]: one for one in state.people()},
-            {one["id"]: {name: one[name] for name in ENTRY_FIELDS} for one in state.timecard_entries()},
+            {one["id"]: {name: one[name] for name in WORKER_FIELDS} for one in self.all(WORKERS)},
+            {one["id"]: {name: one[name] for name in POSITION_FIELDS} for one in self.all(POSITIONS)},
+            {one["id"]: one for one in self.all(PEOPLE)},
+            {one["id"]: {name: one[name] for name in ENTRY_FIELDS} for one in self.all(TIMECARD_ENTRIES)},
         )
+
+    def all(self, collection: Collection) -> list[Json]:
+        """All that a system holds of a kind; on one connection, since this is asked all the time."""
+        return select(self.site._db, collection)
 
     def waiting(self) -> list[Key]:
         """Keys with events that are published and not handled."""
@@ -150,7 +153,7 @@ class History:
 
     def known(self) -> Known:
         """What a user's worker depends on besides the user."""
-        names = {one["id"]: one["name"] for one in self.site.state.work_classifications()}
+        names = {one["id"]: one["name"] for one in self.all(WORK_CLASSIFICATIONS)}
         return Known(self.office.settings, dict(self.linked), names, self.systems().positions)
 
     # ------------------------------------------------------------ Procore's and SmartBarrel's offices
@@ -195,7 +198,7 @@ class History:
         self.renew()
 
     def _directory_changed(self) -> None:
-        self._directories.append(tuple(self.site.state.people()))
+        self._directories.append(tuple(self.all(PEOPLE)))
 
     # ------------------------------------------------------------ events
 
@@ -342,9 +345,7 @@ class History:
             flow.notes[subject_of(event)] = Note(newest, applied, note.status if note else None)
 
     def _link(self, user: UserEvent) -> None:
-        found = (
-            one["id"] for one in self.site.state.workers() if one["external_id"] == f"procore:{user.user_id}"
-        )
+        found = (one["id"] for one in self.all(WORKERS) if one["external_id"] == f"procore:{user.user_id}")
         self.linked[user.user_id] = next(found)
 
     def _status(self, user: UserEvent) -> str:
