@@ -24,10 +24,9 @@ from consumer.engine.outbox import Topics
 from consumer.engine.redrive import RedriveConfig, Redriver
 from consumer.engine.retry import RetryPolicy
 from consumer.engine.state import EngineState
-from consumer.exceptions import BrokerUnavailable, CrewsyncError
+from consumer.exceptions import CrewsyncError
 from consumer.model.codec import Codec
 from consumer.model.events import TimesheetEvent, UserEvent
-from consumer.model.registry import SchemaRegistryError
 from consumer.model.results import Result
 from consumer.runs.runner import Runner
 from consumer.runs.under_way import RunnerConfig
@@ -221,12 +220,7 @@ class Service:
 
         def work(stop: threading.Event) -> None:
             topic, known = place.topics.company_settings, self._settings_known
-            try:
-                follow_settings(place.broker, topic, place.settings, stop=stop, caught_up=known, on_turn=beat)
-            except SchemaRegistryError as error:
-                if not error.retriable:
-                    raise
-                raise BrokerUnavailable(f"the schema registry: {error}") from error
+            follow_settings(place.broker, topic, place.settings, stop=stop, caught_up=known, on_turn=beat)
 
         ride_out(work, stop, _OUTAGE_S, beat)
 

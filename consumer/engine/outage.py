@@ -1,4 +1,4 @@
-"""A broker that cannot be reached for a while is no reason to end."""
+"""A broker or schema registry that cannot be reached for a while is no reason to end."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from consumer.exceptions import BrokerError, BrokerUnavailable
+from consumer.model.registry import SchemaRegistryError
 
 
 log = structlog.get_logger(__name__)
@@ -38,21 +39,24 @@ def ride_out(
 ) -> None:
     """Do the work until ``stop`` is set, and from the start again after each BrokerUnavailable.
 
-    Raises it after ``patience_s`` seconds in which the work never lasted for a third of them, so that a
-    supervisor hears of a broker that does not come back; and whatever else the work raises.
+    A schema registry that does not answer is as good as a broker that does not. Raises either after
+    ``patience_s`` seconds in which the work never lasted for a third of them, so that a supervisor hears of
+    one that does not come back; and whatever else the work raises.
     """
     give_up = time.monotonic() + patience_s
     while True:
         began = time.monotonic()
         try:
             work(stop)
-        except BrokerUnavailable as error:
+        except (BrokerUnavailable, SchemaRegistryError) as error:
+            if isinstance(error, SchemaRegistryError) and not error.retriable:
+                raise
             now = time.monotonic()
             if now - began > patience_s / 3:
                 give_up = now + patience_s
             if stop.is_set() or now > give_up:
                 raise
-            log.warning("broker.unavailable", error=str(error))
+            log.warning("broker.unavailable", kind=type(error).__name__, error=str(error))
         else:
             return
         on_turn()

@@ -26,7 +26,6 @@ from consumer.exceptions import BrokerError, BrokerUnavailable, SchemaError
 from consumer.model import reasons
 from consumer.model.codec import Codec
 from consumer.model.events import Kind, SyncCommand
-from consumer.model.registry import SchemaRegistryError
 from consumer.model.results import Phase, RunMarker
 from consumer.model.topics import company_of_key
 from consumer.runs.autosync import command_of, due
@@ -89,10 +88,6 @@ class Runner:
         try:
             while not stop.is_set():
                 self.turn(_BUSY_S if self.is_busy else _IDLE_S)
-        except SchemaRegistryError as error:
-            if not error.retriable:
-                raise
-            raise BrokerUnavailable(f"the schema registry: {error}") from error
         finally:
             self.close()
 
