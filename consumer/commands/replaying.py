@@ -123,10 +123,11 @@ def _carry_out(
 
 async def _shown(place: Place, spool: Spool, links: Links, display: Display) -> Sequence[Shown]:
     be_patient()
+    total = sum(spool.counts().values())
     shown: list[Shown] = []
     async for one in _planned(place, spool, links):
         shown.append(one)
-        display.step("planning", len(shown), sum(spool.counts().values()))
+        display.step("planning", len(shown), total)
     return shown
 
 

@@ -1,6 +1,5 @@
 """``settings``: what each company has chosen, shown and set."""
 
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -10,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from consumer.broker.port import Broker, Message
-from consumer.commands.options import Company, Json
+from consumer.broker.writing import write
+from consumer.commands.options import Company, DryRun, Json
+from consumer.commands.rows import print_json
 from consumer.config import load
 from consumer.exceptions import ConfigurationError
 from consumer.model.codec import Codec
@@ -48,7 +49,7 @@ def show(company: Company = None, as_json: Json = False) -> None:
         chosen = [only(known, company).company_id] if company is not None else sorted(known)
         shown = [_document(place, company_id) for company_id in chosen]
     if as_json:
-        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
+        print_json(shown)
         return
     for one in shown:
         sys.stdout.write(f"Company {one['company_id']} ({one['from']})\n")
@@ -60,9 +61,7 @@ def show(company: Company = None, as_json: Json = False) -> None:
 def set_(
     choices: Annotated[list[str], typer.Argument(help="NAME=VALUE, such as autosync-users=on.")],
     company: Company = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change; change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Set some of a company's settings; the others stay. Every process follows within a second."""
@@ -82,7 +81,7 @@ def set_(
     }
     if as_json:
         document = {name: [_plain(old), _plain(new)] for name, (old, new) in changed.items()}
-        sys.stdout.write(json.dumps({"company_id": company_id, "changed": document}, indent=2) + "\n")
+        print_json({"company_id": company_id, "changed": document})
         return
     for name, (old, new) in changed.items():
         sys.stdout.write(f"{_option(name)}: {_word(_plain(old))} -> {_word(_plain(new))}\n")
@@ -93,12 +92,7 @@ def set_(
 
 def write_settings(broker: Broker, codec: Codec, topic: str, settings: CompanySettings) -> None:
     """Write a company's settings durably. Raises BrokerError."""
-    producer = broker.producer()
-    try:
-        producer.send(Message(topic, company_key(settings.company_id), codec.encode(settings)))
-        producer.flush()
-    finally:
-        producer.close()
+    write(broker, Message(topic, company_key(settings.company_id), codec.encode(settings)))
 
 
 def _document(place: Place, company_id: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What does the main job: ``run``, ``demo`` and ``sync``."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from consumer.commands.options import Company, Json
+from consumer.commands.rows import print_json
 from consumer.config import load
 from consumer.display import outcome_words
 from consumer.exceptions import ConfigurationError, CrewsyncError
@@ -131,8 +131,10 @@ def sync(  # noqa: PLR0917 - each is an option of the command
 
 
 def _say_asked(command: SyncCommand, *, as_json: bool) -> None:
-    document = json.dumps({"run": command.run_id}, indent=2)
-    sys.stdout.write(f"{document}\n" if as_json else f"Asked for as run {command.run_id}.\n")
+    if as_json:
+        print_json({"run": command.run_id})
+    else:
+        sys.stdout.write(f"Asked for as run {command.run_id}.\n")
 
 
 def _refuse_failed(state: RunState) -> None:
@@ -175,4 +177,4 @@ def _print_json(states: Sequence[RunState], paths: Sequence[Path]) -> None:
         }
         for state, path in zip(states, paths, strict=True)
     ]
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    print_json(document)

@@ -4,6 +4,7 @@ import secrets
 from datetime import UTC, date, datetime
 
 from consumer.broker.port import Broker, Message
+from consumer.broker.writing import write
 from consumer.model.codec import Codec
 from consumer.model.events import Kind, SyncCommand, Trigger
 from consumer.model.topics import company_key
@@ -42,12 +43,7 @@ def message_of(command: SyncCommand, topic: str, codec: Codec, partitions: int) 
 
 def send_command(broker: Broker, codec: Codec, topic: str, command: SyncCommand) -> None:
     """Write a command durably. Raises BrokerError."""
-    producer = broker.producer()
-    try:
-        producer.send(message_of(command, topic, codec, len(broker.partitions(topic))))
-        producer.flush()
-    finally:
-        producer.close()
+    write(broker, message_of(command, topic, codec, len(broker.partitions(topic))))
 
 
 def scope_of(command: SyncCommand) -> str | None:

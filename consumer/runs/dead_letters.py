@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from consumer.broker.port import Broker, Message, Reader, Record, TopicPartition
+from consumer.broker.writing import write_together
 from consumer.engine.deadletters import Ending, letter_of, moment_of, redriven, settled, settled_offset
 from consumer.engine.links import Links
 from consumer.exceptions import BrokerUnavailable, SchemaError
@@ -154,11 +155,7 @@ class Settlement:
                 if not goes_on():
                     break
                 ended = [(record, self._ending(record)) for record in batch]
-                producer.begin()
-                for record, ending in ended:
-                    for message in self._messages(record, ending):
-                        producer.send(message)
-                producer.commit()
+                write_together(producer, (one for done in ended for one in self._messages(*done)))
                 endings.update(ending for _, ending in ended)
                 on_batch(endings.total())
         finally:

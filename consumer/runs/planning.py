@@ -55,13 +55,11 @@ def known_links(broker: Broker, topic: str, codec: Codec) -> Links:
 
 async def plan_user(company: Company, links: Links, user_id: int) -> Shown:
     """What would be done for a Procore user as they are now. Raises CrewsyncError."""
-    handler = UserHandler({company.company_id: company}, links)
     try:
         event = await company.procore.user(user_id)
     except NotFound:
         raise CrewsyncError(f"Procore knows no user {user_id}, or hides them from this account") from None
-    event = replace(event, run_id=_A_SYNC)
-    return _shown(handler.subject(event), await handler.plan(event))
+    return await plan_event(company, links, event, force=False)
 
 
 async def plan_timesheet(company: Company, links: Links, timesheet_id: str, day: date | None) -> Shown:
@@ -69,13 +67,11 @@ async def plan_timesheet(company: Company, links: Links, timesheet_id: str, day:
 
     Raises CrewsyncError.
     """
-    handler = TimesheetHandler({company.company_id: company}, links)
     event = await _timesheet(company, timesheet_id, day)
     if event is None:
         when = "" if day is None else f" on {day.isoformat()}"
         raise CrewsyncError(f"SmartBarrel has no timesheet {timesheet_id}{when}")
-    event = replace(event, run_id=_A_SYNC)
-    return _shown(handler.subject(event), await handler.plan(event))
+    return await plan_event(company, links, event, force=False)
 
 
 async def plan_event(company: Company, links: Links, event: Event, *, force: bool) -> Shown:

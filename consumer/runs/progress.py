@@ -147,7 +147,6 @@ class Progress:
         with self._lock:
             for run_id, counts in list(self._runs.items()):
                 state = counts.state()
-                if state is not None:
-                    silent_s = now - counts.heard_at
-                    if silent_s > (_KEEP_S if state.is_over else _SILENT_S):
-                        del self._runs[run_id]
+                is_over = state is not None and state.is_over
+                if now - counts.heard_at > (_KEEP_S if is_over else _SILENT_S):
+                    del self._runs[run_id]

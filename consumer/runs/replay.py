@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from consumer.broker.port import Broker, Record, TopicPartition, TransactionalProducer
+from consumer.broker.writing import write_together
 from consumer.exceptions import SchemaError
 from consumer.model.codec import Codec
 from consumer.model.events import Event, Kind, TimesheetEvent, Trigger, UserEvent
@@ -190,10 +191,7 @@ def _publish_run(  # noqa: PLR0917 - all that a run needs
         events = [replace(topic.codec.decode(value, topic.event_type), force=force) for value in values]
         phase = Phase.PUBLISHED if len(batch) < size else Phase.READING
         marker = replace(marker, expected=marker.expected + len(events), phase=phase)
-        producer.begin()
-        for message in page_messages(marker, events, topic.topics, topic.codec):
-            producer.send(message)
-        producer.commit()
+        write_together(producer, page_messages(marker, events, topic.topics, topic.codec))
         yield marker
         if phase is Phase.READING:
             pace.sleep(max(0.0, len(events) / pace.rate - (time.monotonic() - began)))

@@ -50,12 +50,12 @@ class Run:
     offset: int
     marker: RunMarker
     published: set[str] = field(default_factory=set)
-    _reading: Future[None] | None = None
+    reading: Future[None] | None = None
 
     def cancel(self) -> None:
         """Stop reading."""
-        if self._reading is not None:
-            self._reading.cancel()
+        if self.reading is not None:
+            self.reading.cancel()
 
 
 class Page(NamedTuple):
@@ -98,7 +98,7 @@ class RunReader:
 
     def start(self, run: Run, *, is_resumed: bool) -> None:
         """Begin to read. One that another process has begun is read anew, but for what is published."""
-        run._reading = asyncio.run_coroutine_threadsafe(self._read(run, is_resumed), self._loop)  # noqa: SLF001
+        run.reading = asyncio.run_coroutine_threadsafe(self._read(run, is_resumed), self._loop)
 
     def taken(self, page: Page) -> None:
         """The page is published."""

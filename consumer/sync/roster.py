@@ -100,9 +100,10 @@ class Roster:
                 known = self._known = _Known(self._clock())
                 self._asked = 0
             while self._wants_more(known):
-                page, known.total = await self._smartbarrel.workers_page(known.pages_read + 1)
+                page = await self._smartbarrel.worker_page(known.pages_read + 1)
+                known.total = page.total or 0
                 known.pages_read += 1
-                for worker in page:
+                for worker in page.rows:
                     known.add(worker)
             return known
 

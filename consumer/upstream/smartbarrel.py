@@ -99,14 +99,8 @@ class SmartBarrel:
         return await self._listing("listWorkers", "workers", worker, attrgetter("id"), filtered).whole()
 
     async def worker_page(self, number: int) -> Page[Worker]:
-        """A page of all workers, active and inactive; the first is number 1."""
+        """A page of all workers, active and inactive, the oldest first; the first page is number 1."""
         return await self._page("listWorkers", "workers", worker, (), number)
-
-    async def workers_page(self, page: int) -> tuple[Sequence[Worker], int]:
-        """One page of all workers, oldest first, and how many workers there are."""
-        params = (("page", str(page)), ("per_page", str(PER_PAGE)))
-        found = await self._call("listWorkers", "GET", "workers", _page_of(worker), params=params)
-        return found.rows, found.total or 0
 
     async def probe(self) -> None:
         """Ask for a worker whom nobody is."""

@@ -71,7 +71,7 @@ PROCORE_OBJECTS: dict[str, Callable[[Procore], Awaitable[Any]]] = {
 SMARTBARREL_LISTS: dict[str, Callable[[SmartBarrel], Awaitable[Any]]] = {
     "probe": SmartBarrel.probe,
     "workers by a field": lambda one: one.find_workers(payroll_id="20301"),
-    "workers": lambda one: one.workers_page(1),
+    "workers": lambda one: one.worker_page(1),
     "positions": SmartBarrel.positions,
     "timesheets": lambda one: all_of(one.timesheets()),
 }
