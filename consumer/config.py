@@ -31,11 +31,13 @@ from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
 
 PREFIX = "CREWSYNC_"
 _SECRETS = ("procore_client_id", "procore_client_secret", "smartbarrel_api_key")
-_IN_FILES = (*_SECRETS, "metrics_token")
+_IN_FILES = (*_SECRETS, "metrics_token", "console_token")
 """The settings that may be given as a file."""
 _REAL = ("companies", "smartbarrel_url", "procore_url", "procore_login_url", *_SECRETS)
 """Whoever sets one of these means real upstreams, so the sandbox must not start in their place."""
 _LARGEST_SECRET = 65_536
+SHORTEST_TOKEN = 16
+"""Characters of a console's token: a shorter one can be guessed."""
 
 
 def _sendable(secret: SecretStr) -> SecretStr:
@@ -56,6 +58,7 @@ class CompanyConfig(BaseModel):
     procore_client_id: SecretStr | None = None
     procore_client_secret: SecretStr | None = None
     smartbarrel_api_key: SecretStr | None = None
+    console_token: SecretStr | None = Field(None, min_length=SHORTEST_TOKEN)
     user_sync: bool = True
     autosync_users: bool = False
     auto_sync_time_card: bool = False
@@ -67,7 +70,7 @@ class CompanyConfig(BaseModel):
     project_time_entry: dict[int, TimeEntry] = Field(default_factory=dict)
     default_region: str = Field("US", pattern="^[A-Z]{2}$")
 
-    @field_validator(*_SECRETS)
+    @field_validator(*_SECRETS, "console_token")
     @classmethod
     def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
         return value and _sendable(value)
@@ -120,6 +123,9 @@ class Config(BaseModel):
     metrics_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$")
     metrics_port: int = Field(9464, ge=0, le=65535)
     metrics_token: SecretStr | None = None
+    console_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$")
+    console_port: int = Field(8080, ge=0, le=65535)
+    console_token: SecretStr | None = Field(None, min_length=SHORTEST_TOKEN)
     stuck_s: float = Field(120.0, ge=1, le=86_400)
 
     @property
@@ -172,7 +178,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = Path(".env")
     Raises ConfigurationError, whose message has a line for every problem and no secret.
     """
     variables = _variables({**_env_file(env_file), **(os.environ if environ is None else environ)})
-    problems = [*variables.problems, *_incomplete(variables.known), *_unguarded(variables.known)]
+    known = variables.known
+    problems = [*variables.problems, *_incomplete(known), *_unguarded(known), *_same_tokens(known)]
     try:
         config = Config.model_validate(variables.known)
     except ValidationError as error:
@@ -186,11 +193,7 @@ def _incomplete(known: Mapping[str, str]) -> list[str]:
     """What real upstreams need and is not there, or do not go with, and companies that are there twice."""
     if not any(name in known for name in _REAL):
         return []
-    try:
-        parsed = _companies(known["companies"]) if "companies" in known else []
-    except ValueError:
-        parsed = []
-    companies = [one for one in parsed if isinstance(one, dict)] if isinstance(parsed, list) else []
+    companies = _parsed(known)
     needed = {name: f"{PREFIX}{name.upper()}" for name in ("companies", "smartbarrel_url")}
     for name in _SECRETS:
         if not companies or any(not one.get(name) for one in companies):
@@ -209,16 +212,42 @@ def _incomplete(known: Mapping[str, str]) -> list[str]:
     return problems
 
 
+def _parsed(known: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The companies before they are checked; none if they cannot be read, which is told elsewhere."""
+    try:
+        parsed = _companies(known["companies"]) if "companies" in known else []
+    except ValueError:
+        parsed = []
+    return [one for one in parsed if isinstance(one, dict)] if isinstance(parsed, list) else []
+
+
 def _unguarded(known: Mapping[str, str]) -> list[str]:
-    """Beyond this machine, what the process tells of itself is for those who have a token."""
-    host = known.get("metrics_host", "localhost").strip()
-    if _is_loopback(host) or "metrics_token" in known:
+    """Beyond this machine, what the process tells, and lets do, is for those who have a token."""
+    problems = []
+    for what in ("metrics", "console"):
+        host = known.get(f"{what}_host", "localhost").strip()
+        has_token = f"{what}_token" in known or (
+            what == "console" and any(one.get("console_token") for one in _parsed(known))
+        )
+        if not is_loopback(host) and not has_token:
+            name = f"{PREFIX}{what.upper()}_TOKEN"
+            problems.append(
+                f"{name} (or {name}_FILE): missing, though {PREFIX}{what.upper()}_HOST lets others in"
+            )
+    return problems
+
+
+def _same_tokens(known: Mapping[str, str]) -> list[str]:
+    """A token says whose logs may be seen, so it is one company's, or everybody's, and never both."""
+    tokens = [one["console_token"] for one in _parsed(known) if one.get("console_token")]
+    tokens += [known["console_token"]] if "console_token" in known else []
+    if len(set(tokens)) == len(tokens):
         return []
-    name = f"{PREFIX}METRICS_TOKEN"
-    return [f"{name} (or {name}_FILE): missing, though {PREFIX}METRICS_HOST lets others in"]
+    return [f"{PREFIX}CONSOLE_TOKEN, console_token of the companies: two are the same"]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
     try:
         return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

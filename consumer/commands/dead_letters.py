@@ -18,7 +18,17 @@ from consumer.config import Config, load
 from consumer.engine.deadletters import letter_of
 from consumer.exceptions import ConfigurationError, CrewsyncError, SchemaError, TopicMissing
 from consumer.model.events import Kind
-from consumer.runs.dead_letters import Choice, Letter, Place, decoded, histogram, record_at, unsettled
+from consumer.runs.dead_letters import (
+    MOST_TIMES,
+    Choice,
+    Letter,
+    Place,
+    decoded,
+    histogram,
+    record_at,
+    redrivable,
+    unsettled,
+)
 from consumer.session import open_broker
 from consumer.topics import TopicNames
 
@@ -26,7 +36,6 @@ from consumer.topics import TopicNames
 app = typer.Typer(no_args_is_help=True, help="Look at what was set aside, and put it right.")
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_MOST_TIMES = 10
 
 Company = Annotated[int | None, typer.Option("--company", help="Only this company's; by Procore's id.")]
 ReasonCode = Annotated[str | None, typer.Option("--reason", help="Only those with this reason's code.")]
@@ -114,7 +123,7 @@ def redrive(  # noqa: PLR0917 - each is an option of the command
     limit: Limit = None,
     most_times: Annotated[
         int, typer.Option("--most-times", min=1, help="Leave those that came back so often already.")
-    ] = _MOST_TIMES,
+    ] = MOST_TIMES,
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -126,12 +135,7 @@ def redrive(  # noqa: PLR0917 - each is an option of the command
     config = load()
     choice = _choice(config, company, reason, topic, older_than, newer_than, places)
     chosen = _chosen(config, choice)
-    ours = {spec.name for spec in TopicNames(config.topic_prefix).specs()}
-    fit = [
-        one
-        for one in chosen
-        if one.story is not None and one.story.redrive_count < most_times and one.story.source_topic in ours
-    ]
+    fit = redrivable(chosen, TopicNames(config.topic_prefix), most_times)
     _settle(
         config,
         _Wish("redrive", fit[:limit], len(chosen) - len(fit)),

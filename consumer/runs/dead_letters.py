@@ -4,6 +4,7 @@ Whatever becomes of a letter is written beside it in the same transaction, so no
 the list of what is left follows from the topic alone.
 """
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ from consumer.topics import TopicNames
 
 UNREADABLE = "unreadable"
 """The reason of a letter whose own story cannot be read."""
+MOST_TIMES = 10
+"""A letter that came back so often is left, unless somebody asks for more."""
 _POLL_S = 0.2
 _MOST = 2000
 _LIMIT_S = 600.0
@@ -83,19 +86,49 @@ class Choice:
         )
 
 
+class Letters:
+    """The letters that wait for somebody, as the records of the topic tell, in order per partition."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._waiting: dict[Place, Letter] = {}
+        self._lock = threading.Lock()
+
+    def apply(self, record: Record) -> None:
+        """Take over a record. What settles a letter stands behind it in the same partition."""
+        offset = settled_offset(record)
+        with self._lock:
+            if offset is None:
+                place = Place(record.partition, record.offset)
+                self._waiting[place] = _letter(record, place, self._codec)
+            else:
+                self._waiting.pop(Place(record.partition, offset), None)
+
+    def waiting(self) -> Sequence[Letter]:
+        """Those that are not settled, the oldest first. Any thread may ask."""
+        with self._lock:
+            left = list(self._waiting.values())
+        return sorted(
+            left, key=lambda letter: (letter.failed_at, letter.place.partition, letter.place.offset)
+        )
+
+
 def unsettled(broker: Broker, topics: TopicNames, codec: Codec) -> Sequence[Letter]:
     """The letters that wait for somebody, the oldest first. Raises BrokerError."""
-    found: dict[Place, Letter] = {}
-    done: set[Place] = set()
+    letters = Letters(codec)
     for record in _records(broker, topics.dead_letters):
-        offset = settled_offset(record)
-        if offset is None:
-            place = Place(record.partition, record.offset)
-            found[place] = _letter(record, place, codec)
-        else:
-            done.add(Place(record.partition, offset))
-    left = (letter for place, letter in found.items() if place not in done)
-    return sorted(left, key=lambda letter: (letter.failed_at, letter.place.partition, letter.place.offset))
+        letters.apply(record)
+    return letters.waiting()
+
+
+def redrivable(letters: Sequence[Letter], topics: TopicNames, most_times: int = MOST_TIMES) -> list[Letter]:
+    """Those that can go back: that can be read, come from one of our topics, and not too often already."""
+    ours = {spec.name for spec in topics.specs()}
+    return [
+        one
+        for one in letters
+        if one.story is not None and one.story.redrive_count < most_times and one.story.source_topic in ours
+    ]
 
 
 def histogram(letters: Sequence[Letter]) -> Mapping[str, int]:
