@@ -243,6 +243,8 @@ def test_the_state_has_every_partition_and_company_of_every_engine(scene: Scene)
                     "end": 200,
                     "in_flight": 15,
                     "oldest_age_s": 4.5,
+                    "lag": 0,
+                    "lag_s": 0.0,
                 }
             ],
             "companies": [

@@ -81,11 +81,15 @@ class Live:
 
     def run_state(self, run_id: str) -> RunState | None:
         """How far a run is, or the one that it joined; None if its start was not seen."""
-        progress = self._progress
-        state = None if progress is None else progress.run(run_id)
-        if progress is not None and state is not None and state.marker.phase is Phase.JOINED:
-            return progress.run(state.marker.joined or "") or state
+        state = self.own_state(run_id)
+        if state is not None and state.marker.phase is Phase.JOINED:
+            return self.own_state(state.marker.joined or "") or state
         return state
+
+    def own_state(self, run_id: str) -> RunState | None:
+        """How far a run itself is; None if its start was not seen."""
+        progress = self._progress
+        return None if progress is None else progress.run(run_id)
 
     def running(self, company_id: int, kind: Kind) -> RunState | None:
         """The company's newest run of the kind that is not over, if there is one."""
@@ -156,4 +160,4 @@ class Live:
 
 def lag_of(state: EngineState) -> int:
     """Records of an engine's partitions that have no result yet."""
-    return sum(max(0, one.end - one.frontier) for one in state.partitions if one.end is not None)
+    return sum(one.lag for one in state.partitions)

@@ -129,7 +129,8 @@ class Reporter:
         age = None if oldest is None else now - oldest.at
         gauges.oldest_in_flight_age_seconds.set(age or 0)
         gauges.lag_records.set(behind)
-        gauges.lag_seconds.set(self._behind_s(partition, behind, oldest and oldest.timestamp_ms))
+        behind_s = self._behind_s(partition, behind, oldest and oldest.timestamp_ms)
+        gauges.lag_seconds.set(behind_s)
         gauges.frontier_gap.set(ledger.gap(partition))
         gauges.in_flight.set(ledger.in_flight(partition))
         if committed is not None:
@@ -144,6 +145,8 @@ class Reporter:
             end=end,
             in_flight=ledger.in_flight(partition),
             oldest_age_s=age,
+            lag=behind,
+            lag_s=behind_s,
         )
 
     def _behind_s(self, partition: TopicPartition, behind: int, timestamp_ms: int | None) -> float:

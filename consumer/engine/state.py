@@ -10,7 +10,8 @@ class PartitionState:
 
     ``position`` is the offset after the last record that was read here, ``frontier`` the lowest offset
     without a completion, ``committed`` the frontier that was committed last, ``end`` the offset after the
-    last record that can be read. ``in_flight`` are records without a completion; the oldest of them has been
+    last record that can be read. ``lag`` records have no result yet, the oldest of them is ``lag_s`` seconds
+    old. ``in_flight`` are records without a completion; the oldest of them has been
     here for ``oldest_age_s`` seconds.
     """
 
@@ -23,6 +24,8 @@ class PartitionState:
     end: int | None
     in_flight: int
     oldest_age_s: float | None
+    lag: int = 0
+    lag_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
