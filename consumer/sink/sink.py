@@ -15,11 +15,12 @@ from consumer.broker.port import Broker, Reader, Record, TopicPartition
 from consumer.exceptions import CrewsyncError, SchemaError
 from consumer.model.registry import SchemaRegistryError
 from consumer.model.results import Result, RunMarker
+from consumer.sink.entries import Entry, Undecodable
 from consumer.sink.errors import SinkError
 from consumer.sink.files import lock_directory, remove_file, remove_unfinished, replace_file
 from consumer.sink.layout import render_day, render_run
 from consumer.sink.naming import file_path
-from consumer.sink.state import DirtyLog, Entry, State, Undecodable
+from consumer.sink.state import DirtyLog, State
 
 
 log = structlog.get_logger(__name__)

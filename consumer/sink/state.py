@@ -10,47 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from consumer.model.results import Phase, Result, RunMarker
+from consumer.model.results import Result, RunMarker
+from consumer.sink.entries import Entry, Undecoded
 from consumer.sink.errors import SinkError
+from consumer.sink.intake import LATEST_MARKER, put
 from consumer.sink.naming import LogKey
-from consumer.sink.tables import (
-    MARKER_FIELDS,
-    RESULT_FIELDS,
-    SCHEMA,
-    UPGRADES,
-    VERSION,
-    marker_of,
-    marker_row,
-    result_of,
-    result_row,
-)
+from consumer.sink.tables import MARKER_FIELDS, RESULT_FIELDS, SCHEMA, VERSION, marker_of, result_of
+from consumer.sink.upgrade import UPGRADES
 from consumer.sqlite import transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Undecodable:
-    """A value that is no record of ``sync-log`` for this version of the program, with the reason."""
-
-    error: str
-    value: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What stands at an offset of ``sync-log``."""
-
-    partition: int
-    offset: int
-    content: Result | RunMarker | Undecodable
-
-
-@dataclass(frozen=True, slots=True)
-class Undecoded:
-    """The value at an offset of ``sync-log`` that could not be decoded so far."""
-
-    partition: int
-    offset: int
-    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +59,7 @@ class State:
                 self._db.execute("INSERT INTO topic VALUES (?)", (topic,))
         while version in UPGRADES:
             with transaction(self._db):
-                for statement in UPGRADES[version]:
-                    self._db.execute(statement)
+                UPGRADES[version](self._db)
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version not in {0, VERSION}:
             raise SinkError(
@@ -114,10 +80,12 @@ class State:
         with self._errors(), transaction(self._db):
             positions = dict(self.positions())
             before = dict(positions)
+            new = []
             for entry in entries:
                 if entry.offset >= positions.get(entry.partition, 0):
-                    self._put(entry)
+                    new.append(entry)
                     positions[entry.partition] = entry.offset + 1
+            put(self._db, new)
             self._db.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?)",
                 [item for item in positions.items() if item not in before.items()],
@@ -140,24 +108,23 @@ class State:
     def store_decoded(self, entries: Iterable[Entry]) -> None:
         """Put the content of records, undecodable once and understood now, in its place."""
         with self._errors(), transaction(self._db):
-            for entry in entries:
-                self._db.execute(
-                    "DELETE FROM undecodable WHERE part = ? AND offset = ?", (entry.partition, entry.offset)
-                )
-                self._put(entry)
+            decoded = list(entries)
+            self._db.executemany(
+                "DELETE FROM undecodable WHERE part = ? AND offset = ?",
+                [(entry.partition, entry.offset) for entry in decoded],
+            )
+            put(self._db, decoded)
 
     def dirty(self) -> Sequence[DirtyLog]:
         """The logs whose files are behind, the longest known first."""
         with self._errors():
             rows = self._db.execute(
-                "SELECT id, key, events, finished FROM logs WHERE dirty ORDER BY id"
+                "SELECT id, key, run_id IS NOT NULL AND NOT open, finished FROM logs WHERE dirty ORDER BY id"
             ).fetchall()
-            found = []
-            for log, text, events, finished in rows:
-                key = LogKey.parse(text)
-                complete = _is_complete(self._marker(log, key), events)
-                found.append(DirtyLog(log, key, complete, bool(finished)))
-            return found
+        return [
+            DirtyLog(log, LogKey.parse(key), bool(complete), bool(finished))
+            for log, key, complete, finished in rows
+        ]
 
     def load(self, log: DirtyLog) -> tuple[RunMarker | None, Sequence[Result]]:
         """What the log's file is made of; the results in the order of their partitions and offsets."""
@@ -188,51 +155,9 @@ class State:
         with self._errors():
             self._db.close()
 
-    def _put(self, entry: Entry) -> None:
-        at = entry.partition, entry.offset
-        match entry.content:
-            case Undecodable(error, value):
-                self._db.execute("INSERT INTO undecodable VALUES (?, ?, ?, ?)", (*at, error, value))
-            case RunMarker(phase=Phase.JOINED):
-                # All there is to tell is in the log of the run that it joined.
-                return
-            case RunMarker() as marker:
-                log = self._log(LogKey.of(marker))
-                self._db.execute(
-                    f"INSERT INTO markers (part, offset, log, {MARKER_FIELDS}) "  # noqa: S608 - a constant
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*at, log, *marker_row(marker)),
-                )
-            case Result() as result:
-                self._put_result(at, result)
-
-    def _put_result(self, at: tuple[int, int], result: Result) -> None:
-        log = self._log(LogKey.of(result))
-        known = self._db.execute(
-            # One that was parked and redriven has two results, and is one of the run all the same.
-            "SELECT 1 FROM results WHERE log = ? AND subject_id = ?",
-            (log, result.subject_id),
-        ).fetchone()
-        if not known:
-            self._db.execute("UPDATE logs SET events = events + 1 WHERE id = ?", (log,))
-        self._db.execute(
-            f"INSERT INTO results (part, offset, log, {RESULT_FIELDS}) "  # noqa: S608 - a constant
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*at, log, *result_row(result)),
-        )
-
-    def _log(self, key: LogKey) -> int:
-        (log,) = self._db.execute(
-            "INSERT INTO logs (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET dirty = 1 RETURNING id",
-            (str(key),),
-        ).fetchone()
-        return int(log)
-
     def _marker(self, log: int, key: LogKey) -> RunMarker | None:
-        """A run that was announced again goes by the later announcement."""
         row = self._db.execute(
-            f"SELECT {MARKER_FIELDS} FROM markers WHERE log = ? "  # noqa: S608 - a constant
-            "ORDER BY started_at DESC, part DESC, offset DESC LIMIT 1",
+            f"SELECT {MARKER_FIELDS} FROM markers WHERE log = ? {LATEST_MARKER}",  # noqa: S608 - constants
             (log,),
         ).fetchone()
         return None if row is None else marker_of(key, row)
@@ -243,8 +168,3 @@ class State:
             yield
         except sqlite3.Error as error:
             raise SinkError(f"{self._path}: {error}") from error
-
-
-def _is_complete(marker: RunMarker | None, events: int) -> bool:
-    """Whether nothing more will come of a run: all that it has published has its result."""
-    return marker is not None and marker.phase is not Phase.READING and events >= marker.expected

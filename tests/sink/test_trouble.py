@@ -16,7 +16,6 @@ from consumer.sink import sink as module
 from consumer.sink.errors import SinkError, SinkInUse
 from consumer.sink.files import UNFINISHED, replace_file
 from consumer.sink.sink import STATE_FILE, Sink
-from consumer.sink.state import State
 from tests.sink.scene import RUN_FILE, Scene, drain, marker, result, texts
 
 
@@ -85,7 +84,7 @@ def test_a_state_of_a_newer_version_is_refused(scene: Scene, monkeypatch: pytest
     monkeypatch.setattr("consumer.sink.state.VERSION", 1)
 
     with pytest.raises(
-        SinkError, match="has version 2, this program writes version 1; move the log directory"
+        SinkError, match="has version 3, this program writes version 1; move the log directory"
     ):
         scene.open()
 
@@ -181,7 +180,7 @@ def test_a_batch_that_cannot_be_stored_is_stored_by_a_later_step(
     scene.write(marker(1), result(1))
     sink = scene.open()
     with monkeypatch.context() as patch:
-        patch.setattr(State, "_log", lambda _state, _key: sink._state._db.execute("no such statement"))
+        patch.setattr("consumer.sink.state.put", lambda db, _entries: db.execute("no such statement"))
         with pytest.raises(SinkError, match=r"\.sink\.sqlite3: "):
             sink.step(0)
 
