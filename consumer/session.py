@@ -27,6 +27,7 @@ from consumer.runs.planning import known_links
 from consumer.runs.progress import Progress
 from consumer.runs.sync import Syncs, Watch, only
 from consumer.service import Place, Role, Service, Tuning
+from consumer.sink.keeping import Keeping
 from consumer.sync.settings import Settings, read_settings
 from consumer.topics import TopicNames
 from consumer.upstreams import connect_upstreams
@@ -163,6 +164,7 @@ def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -
         connect_upstreams(where.addresses, where.companies, config, settings=settings),
         settings,
         config.log_dir,
+        Keeping(config.log_line_ends, config.log_days),
         config.instance_id,
         Tuning(config.in_flight, config.in_flight_per_company, config.hold_s, config.drain_s),
     )

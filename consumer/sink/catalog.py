@@ -20,7 +20,7 @@ from consumer.sink.log_entry import LogEntry
 from consumer.sink.naming import LogKey
 from consumer.sink.pages import history, page
 from consumer.sink.reading import ENTRY_FIELDS, log_entry, opened, snapshot
-from consumer.sink.sink import STATE_FILE
+from consumer.sink.state import STATE_FILE
 from consumer.sink.tables import RESULT_FIELDS, VERSION, result_of
 
 

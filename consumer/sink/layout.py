@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 
 from consumer.model.events import Kind
 from consumer.model.results import SYNCED, Outcome, Phase, Reason, Result, RunMarker
+from consumer.sink.naming import LogKey
 from consumer.sink.subjects import WITHOUT_REASON, Counted, counted, why_not
 
 
@@ -23,6 +24,13 @@ _RESULTS = ("result", "results")
 UNKNOWN_YET = "not known yet"
 JOINERS = "\u200c\u200d"
 """Invisible, but part of how names are written in Persian, Hindi and others."""
+
+
+def render_log(key: LogKey, marker: RunMarker | None, results: Sequence[Result], *, complete: bool) -> str:
+    """The log of a run or a day, whichever the key is of."""
+    if key.day is not None:
+        return render_day(key.company_id, key.kind, key.day, results)
+    return render_run(marker, results, complete)
 
 
 def render_run(marker: RunMarker | None, results: Sequence[Result], complete: bool) -> str:

@@ -20,6 +20,9 @@ from consumer.sink.upgrade import UPGRADES
 from consumer.sqlite import transaction
 
 
+STATE_FILE = ".sink.sqlite3"
+
+
 @dataclass(frozen=True, slots=True)
 class DirtyLog:
     """A log whose file is behind the state. ``complete`` is about the state, ``finished`` about the file."""
@@ -115,11 +118,13 @@ class State:
             )
             put(self._db, decoded)
 
-    def dirty(self) -> Sequence[DirtyLog]:
-        """The logs whose files are behind, the longest known first."""
+    def dirty(self, oldest: int | None = None) -> Sequence[DirtyLog]:
+        """The logs whose files are behind, the longest known first; but those that ``older_than`` has."""
         with self._errors():
             rows = self._db.execute(
-                "SELECT id, key, run_id IS NOT NULL AND NOT open, finished FROM logs WHERE dirty ORDER BY id"
+                "SELECT id, key, run_id IS NOT NULL AND NOT open, finished FROM logs "
+                "WHERE dirty AND COALESCE(last_at, at) >= COALESCE(?, COALESCE(last_at, at)) ORDER BY id",
+                (oldest,),
             ).fetchall()
         return [
             DirtyLog(log, LogKey.parse(key), bool(complete), bool(finished))
@@ -149,6 +154,54 @@ class State:
         with self._errors(), transaction(self._db):
             self._db.execute("DELETE FROM files WHERE log = ? AND path <> ?", (log.id, str(path)))
             self._db.execute("UPDATE logs SET dirty = 0, finished = ? WHERE id = ?", (log.complete, log.id))
+
+    def write_all_if_other(self, name: str, value: str, former: str) -> None:
+        """Keep a setting on which files depend; if it was another, every file is behind.
+
+        ``former`` is what it was where none is kept yet.
+        """
+        with self._errors(), transaction(self._db):
+            known = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+            if value != (known[0] if known else former):
+                self._db.execute("UPDATE logs SET dirty = 1")
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def older_than(self, oldest: int, limit: int) -> Sequence[int]:
+        """Some logs whose last result, or start if there is none, was before this moment, oldest first."""
+        with self._errors():
+            rows = self._db.execute(
+                "SELECT id FROM logs WHERE COALESCE(last_at, at) < ? ORDER BY COALESCE(last_at, at) LIMIT ?",
+                (oldest, limit),
+            )
+            return [log for (log,) in rows]
+
+    def forget(self, log: int) -> None:
+        """Drop all that is known of a log, but where its file is."""
+        with self._errors(), transaction(self._db):
+            for table in ("results", "markers", "counts"):
+                self._db.execute(f"DELETE FROM {table} WHERE log = ?", (log,))  # noqa: S608 - constants
+            self._db.execute("DELETE FROM logs WHERE id = ?", (log,))
+
+    def left_files(self) -> Sequence[PurePosixPath]:
+        """Where files may stand whose logs are gone, and that are no other log's."""
+        with self._errors():
+            rows = self._db.execute(
+                "SELECT DISTINCT path FROM files WHERE log NOT IN (SELECT id FROM logs) EXCEPT "
+                "SELECT path FROM files WHERE log IN (SELECT id FROM logs) ORDER BY path"
+            )
+            return [PurePosixPath(path) for (path,) in rows]
+
+    def leave_files(self, paths: Iterable[PurePosixPath]) -> None:
+        """Note files that are no log's, so that ``left_files`` has them."""
+        with self._errors(), transaction(self._db):
+            self._db.executemany("INSERT OR IGNORE INTO files VALUES (0, ?)", [(str(p),) for p in paths])
+
+    def forget_file(self, path: PurePosixPath) -> None:
+        """Note that there is no file at ``path`` any more."""
+        with self._errors():
+            self._db.execute(
+                "DELETE FROM files WHERE path = ? AND log NOT IN (SELECT id FROM logs)", (str(path),)
+            )
 
     def close(self) -> None:
         """Close the file. Closing twice does no harm."""

@@ -13,7 +13,7 @@ from consumer.model.results import Outcome
 from consumer.sink.catalog import Catalog, Cursor
 from consumer.sink.errors import SinkError
 from consumer.sink.log_entry import LogEntry
-from consumer.sink.sink import STATE_FILE
+from consumer.sink.state import STATE_FILE
 from tests.sink.scene import RUN_FILE, START, Scene, drain, marker, result
 
 

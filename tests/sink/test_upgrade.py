@@ -10,7 +10,7 @@ import pytest
 
 from consumer.sink.catalog import Catalog
 from consumer.sink.listing import Wanted
-from consumer.sink.sink import STATE_FILE
+from consumer.sink.state import STATE_FILE
 from tests.sink.scene import Scene, drain, texts
 from tests.sink.version_2 import STATE, records
 
