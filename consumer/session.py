@@ -134,10 +134,17 @@ def open_shown_place(config: Config) -> Iterator[tuple[Place, Display]]:
 @contextmanager
 def open_broker(config: Config) -> Iterator[tuple[Broker, Codec]]:
     """The broker and how its records are read, without a look at the upstreams."""
+    with open_shown_broker(config) as (broker, codec, _):
+        yield broker, codec
+
+
+@contextmanager
+def open_shown_broker(config: Config) -> Iterator[tuple[Broker, Codec, Display]]:
+    """The same, and the display on which something can be shown meanwhile."""
     configure(config.log_level)
     with ExitStack() as stack:
         display = stack.enter_context(Display(Console(stderr=True)))
-        yield _broker(config, stack, display), _codec(config, stack)
+        yield _broker(config, stack, display), _codec(config, stack), display
 
 
 def links_of(config: Config) -> Links:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,7 @@ _ROWS = f"""SELECT part, offset, key, {RESULT_FIELDS} FROM results JOIN logs ON 
         WHERE part = ?1 AND offset < ?2 ORDER BY offset"""  # noqa: S608 - constants
 _MARKERS = f"""SELECT part, offset, key, {MARKER_FIELDS} FROM markers JOIN logs ON logs.id = log
         WHERE part = ?1 AND offset < ?2 ORDER BY offset"""  # noqa: S608 - constants
-_UNDECODABLE = "SELECT part, offset, error, value FROM undecodable WHERE part = ?1 AND offset < ?2"
+_UNDECODABLE = "SELECT part, offset, error, value FROM undecodable WHERE part = ?1 AND offset < ?2 ORDER BY 2"
 
 
 def copy_former(path: Path, copy: Path, topic: str) -> Mapping[int, int]:
@@ -48,17 +49,18 @@ def take_over(state: State, copy: Path, first: Mapping[int, int]) -> int:
     taken = 0
     with closing(sqlite3.connect(copy)) as db:
         for part, offset in sorted(first.items()):
-            entries = iter(sorted(_entries(db, part, offset), key=lambda entry: entry.offset))
+            entries = merge(*_entries(db, part, offset), key=lambda entry: entry.offset)
             while batch := list(islice(entries, _BATCH)):
                 state.store(batch)
                 taken += len(batch)
     return taken
 
 
-def _entries(db: sqlite3.Connection, part: int, offset: int) -> Iterator[Entry]:
-    for row in db.execute(_ROWS, (part, offset)):
-        yield Entry(row[0], row[1], result_of(LogKey.parse(row[2]), row[3:]))
-    for row in db.execute(_MARKERS, (part, offset)):
-        yield Entry(row[0], row[1], marker_of(LogKey.parse(row[2]), row[3:]))
-    for row in db.execute(_UNDECODABLE, (part, offset)):
-        yield Entry(row[0], row[1], Undecodable(row[2], row[3]))
+def _entries(db: sqlite3.Connection, part: int, offset: int) -> Iterator[Iterator[Entry]]:
+    """Results, markers and what is undecodable, each in the order of their offsets."""
+    rows = db.execute(_ROWS, (part, offset))
+    yield (Entry(row[0], row[1], result_of(LogKey.parse(row[2]), row[3:])) for row in rows)
+    rows = db.execute(_MARKERS, (part, offset))
+    yield (Entry(row[0], row[1], marker_of(LogKey.parse(row[2]), row[3:])) for row in rows)
+    rows = db.execute(_UNDECODABLE, (part, offset))
+    yield (Entry(row[0], row[1], Undecodable(row[2], row[3])) for row in rows)

@@ -87,6 +87,8 @@ def full(broker: str, log_dir: Path) -> None:
                 sink.step(0)
             except SinkError:
                 failed += 1
+                if not (sink.shown.is_failing and sink.shown.problem):
+                    raise AssertionError("the sink does not tell of its problem") from None
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
             check(log_dir)
