@@ -84,7 +84,8 @@ def test_what_is_read_anew_does_not_rise_again(scene: Scene, tmp_path: Path) -> 
     write_old_and_young(scene)
     with sink(scene) as opened:
         opened._batch = 1
-        drain(opened)
+        while opened.step(0):
+            scene.now += 4000
     scene.follow(log_dir=tmp_path / "all")
 
     assert list(scene.files()) == YOUNG
