@@ -111,6 +111,8 @@ class Config(BaseModel):
     smartbarrel_api_key: SecretStr | None = None
     companies: tuple[CompanyConfig, ...] = ()
     log_dir: Path = Path("var/sync-logs")
+    log_line_ends: Literal["lf", "crlf"] = "lf"
+    log_days: int = Field(400, ge=1, le=36_500)
     sandbox_state: Path = Path("var/sandbox.db")
     sandbox_faults: Path | None = None
     topic_prefix: str = Field("", pattern="^[A-Za-z0-9._-]{0,100}$")

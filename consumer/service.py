@@ -30,6 +30,7 @@ from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.results import Result
 from consumer.runs.runner import Runner
 from consumer.runs.under_way import RunnerConfig
+from consumer.sink.keeping import Keeping
 from consumer.sink.sink import Sink, SinkState
 from consumer.sync.settings import Settings, follow_settings
 from consumer.sync.timesheets import TimesheetHandler
@@ -90,6 +91,7 @@ class Place:
     upstreams: Upstreams
     settings: Settings
     log_dir: Path
+    keeping: Keeping = field(default_factory=Keeping)
     instance_id: str | None = None
     tuning: Tuning = field(default_factory=Tuning)
 
@@ -227,7 +229,8 @@ class Service:
     def _run(self, role: Role) -> None:
         place = self._place
         if role is Role.SINK:
-            with Sink(place.broker, place.topics.sync_log, place.codec, place.log_dir) as sink:
+            log_topic = place.topics.sync_log
+            with Sink(place.broker, log_topic, place.codec, place.log_dir, keeping=place.keeping) as sink:
                 self._sink = sink
                 sink.run(self._sink_stop, self._beats[role].beat)
                 last = time.monotonic() + _LAST_LOOKS_S

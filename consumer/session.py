@@ -27,6 +27,7 @@ from consumer.runs.planning import known_links
 from consumer.runs.progress import Progress
 from consumer.runs.sync import Syncs, Watch, only
 from consumer.service import Place, Role, Service, Tuning
+from consumer.sink.keeping import Keeping
 from consumer.sync.settings import Settings, read_settings
 from consumer.topics import TopicNames
 from consumer.upstreams import connect_upstreams
@@ -133,10 +134,17 @@ def open_shown_place(config: Config) -> Iterator[tuple[Place, Display]]:
 @contextmanager
 def open_broker(config: Config) -> Iterator[tuple[Broker, Codec]]:
     """The broker and how its records are read, without a look at the upstreams."""
+    with open_shown_broker(config) as (broker, codec, _):
+        yield broker, codec
+
+
+@contextmanager
+def open_shown_broker(config: Config) -> Iterator[tuple[Broker, Codec, Display]]:
+    """The same, and the display on which something can be shown meanwhile."""
     configure(config.log_level)
     with ExitStack() as stack:
         display = stack.enter_context(Display(Console(stderr=True)))
-        yield _broker(config, stack, display), _codec(config, stack)
+        yield _broker(config, stack, display), _codec(config, stack), display
 
 
 def links_of(config: Config) -> Links:
@@ -163,6 +171,7 @@ def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -
         connect_upstreams(where.addresses, where.companies, config, settings=settings),
         settings,
         config.log_dir,
+        Keeping(config.log_line_ends, config.log_days),
         config.instance_id,
         Tuning(config.in_flight, config.in_flight_per_company, config.hold_s, config.drain_s),
     )

@@ -267,7 +267,7 @@ def test_the_state_has_the_versions_the_loops_and_the_sink(scene: Scene) -> None
     assert (state["version"], state["kafka_python"][:2]) == (program_version(), "3.")
     assert 0 <= state["uptime_s"] < PATIENCE_S
     assert state["loops_turned_s_ago"] == {"users": 1.5, "sink": 1.5}
-    assert state["sink"] == {"taken": 17, "is_failing": False}
+    assert state["sink"] == {"taken": 17, "is_failing": False, "problem": None}
     assert (state["stuck"], state["not_ready"]) == ([], [])
 
 

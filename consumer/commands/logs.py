@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -15,13 +16,20 @@ from consumer.display import outcome_words
 from consumer.exceptions import CrewsyncError
 from consumer.model.events import Kind
 from consumer.model.results import Reason, Result
+from consumer.session import open_shown_broker
 from consumer.sink.catalog import Catalog
+from consumer.sink.errors import SinkError
+from consumer.sink.files import lock_directory
+from consumer.sink.keeping import Keeping
 from consumer.sink.layout import moment, visible
 from consumer.sink.log_entry import LogEntry
+from consumer.sink.rebuild import Rebuilt, Source
+from consumer.sink.rebuild import rebuild as rebuild_logs
+from consumer.topics import TopicNames
 
 
 app = typer.Typer(
-    no_args_is_help=True, help="List, show and follow the logs; beside a running crewsync, too."
+    no_args_is_help=True, help="List, show and follow the logs, beside a running crewsync, too; rebuild them."
 )
 
 LATEST = "latest"
@@ -84,6 +92,49 @@ def follow(
         except KeyboardInterrupt:
             # That is how it is meant to be ended.
             return
+
+
+@app.command()
+def rebuild(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only compare; exit code 1 if a file is not as it should be.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write every log file anew from the topic. No process with the role sink may be at work.
+
+    What the topic does not have any more is taken over from the log directory. Files that are called like
+    logs, and are none, are removed.
+    """
+    config = load()
+    try:
+        config.log_dir.mkdir(parents=True, exist_ok=True)
+        lock = lock_directory(config.log_dir)
+    except OSError as error:
+        raise SinkError(f"the log directory {config.log_dir} cannot be used: {error}") from error
+    with lock, open_shown_broker(config) as (broker, codec, display):
+        source = Source(broker, TopicNames(config.topic_prefix).sync_log, codec)
+        keeping = Keeping(config.log_line_ends, config.log_days)
+        found = rebuild_logs(source, config.log_dir, keeping, display.step, dry_run=dry_run)
+    if as_json:
+        print_json({"dry_run": dry_run, **asdict(found)})
+    else:
+        sys.stdout.write(_rebuilt(found, is_dry=dry_run))
+    if dry_run and not found.is_as_it_should_be:
+        raise typer.Exit(1)
+
+
+def _rebuilt(found: Rebuilt, *, is_dry: bool) -> str:
+    before = "" if is_dry else " before"
+    counts = f"{found.identical} identical, {found.differing} differing, {found.missing} missing"
+    lines = [f"{counts}, {found.extra} extra{before}"]
+    if found.taken_over:
+        lines.append(f"{found.taken_over} records, which the topic has no more, are taken over")
+    if found.damaged is not None:
+        lines.append(
+            f"nothing older than the topic is taken over, and no extra file removed: {found.damaged}"
+        )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _follow(catalog: Catalog, entry: LogEntry, *, as_json: bool) -> None:

@@ -24,12 +24,12 @@ _PRUNE_EVERY_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run and the outcomes it has so far."""
+    """A run and the outcomes it has so far: each user or timesheet counts once, by its latest result."""
 
     marker: RunMarker
     outcomes: Mapping[Outcome, int]
     done: int
-    """How many of its users or timesheets have a result; one that was parked and redriven has two."""
+    """How many of its users or timesheets have a result."""
 
     @property
     def is_complete(self) -> bool:
@@ -48,10 +48,18 @@ class _Counts:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     marker: RunMarker | None = None
     heard_at: float = 0.0
-    subjects: set[str] = field(default_factory=set)
+    latest: dict[str, Outcome] = field(default_factory=dict)
+
+    def take(self, subject_id: str, outcome: Outcome) -> None:
+        # All of a run is under one key, so what comes later is later.
+        former = self.latest.get(subject_id)
+        if former is not None:
+            self.outcomes[former] -= 1
+        self.latest[subject_id] = outcome
+        self.outcomes[outcome] += 1
 
     def state(self) -> RunState | None:
-        return None if self.marker is None else RunState(self.marker, dict(self.outcomes), len(self.subjects))
+        return None if self.marker is None else RunState(self.marker, dict(+self.outcomes), len(self.latest))
 
 
 class Progress:
@@ -132,9 +140,7 @@ class Progress:
             if isinstance(value, RunMarker):
                 self._heard(value.run_id, at).marker = value
             elif value.run_id is not None:
-                counts = self._heard(value.run_id, at)
-                counts.outcomes[value.outcome] += 1
-                counts.subjects.add(value.subject_id)
+                self._heard(value.run_id, at).take(value.subject_id, value.outcome)
 
     def _heard(self, run_id: str, at: float) -> _Counts:
         counts = self._runs.setdefault(run_id, _Counts())

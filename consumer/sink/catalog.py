@@ -13,29 +13,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from consumer.model.events import Kind
-from consumer.model.results import Outcome, Result, RunMarker
+from consumer.model.results import Result
 from consumer.sink.errors import SinkError
+from consumer.sink.listing import History, Page, Wanted
 from consumer.sink.log_entry import LogEntry
-from consumer.sink.naming import LogKey, file_path
-from consumer.sink.sink import STATE_FILE
-from consumer.sink.tables import (
-    EPOCH,
-    MARKER_FIELDS,
-    MICROSECOND,
-    RESULT_FIELDS,
-    VERSION,
-    marker_of,
-    result_of,
-)
+from consumer.sink.naming import LogKey
+from consumer.sink.pages import history, page
+from consumer.sink.reading import ENTRY_FIELDS, log_entry, opened, snapshot
+from consumer.sink.state import STATE_FILE
+from consumer.sink.tables import RESULT_FIELDS, VERSION, result_of
 
 
-# A run is as old as its start, a day as its midnight; a run whose start is not known, as its last result.
-_LOGS = """SELECT id, key, events, COALESCE(
-        (SELECT MAX(started_at) FROM markers WHERE log = logs.id),
-        CASE WHEN key GLOB '*/day/????-??-??' THEN strftime('%s', substr(key, -10)) * 1000000 END,
-        (SELECT MAX(handled_at) FROM results WHERE log = logs.id), 0) AS at
-    FROM logs"""
-_NEWEST_FIRST = "ORDER BY at DESC, id DESC LIMIT ? OFFSET ?"
+_RUNNING = 20
+_LAST_CHARACTER = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +51,60 @@ class Catalog:
                 "CREWSYNC_LOG_DIR says where"
             )
         with self._errors():
-            self._db, version = _opened(self._path)
+            self._db, version = opened(self._path)
         if version != VERSION:
             self._db.close()
-            raise SinkError(f"{self._path} has version {version}, and this program reads version {VERSION}")
+            older = "; a crewsync that has the role sink makes it one" if version < VERSION else ""
+            raise SinkError(
+                f"{self._path} has version {version}, and this program reads version {VERSION}{older}"
+            )
+
+    def count(
+        self, *, company_id: int | None = None, kind: Kind | None = None, runs_only: bool = False
+    ) -> int:
+        """How many logs there are."""
+        where, values = _filters(company_id, kind, runs_only=runs_only)
+        with self._errors():
+            (count,) = self._db.execute(
+                f"SELECT COUNT(*) FROM logs {_condition(where)}",  # noqa: S608 - constants
+                values,
+            ).fetchone()
+        return int(count)
 
     def newest(
-        self, *, company_id: int | None = None, kind: Kind | None = None, limit: int = 20, offset: int = 0
+        self,
+        *,
+        company_id: int | None = None,
+        kind: Kind | None = None,
+        limit: int = 20,
+        offset: int = 0,
+        runs_only: bool = False,
     ) -> Sequence[LogEntry]:
-        """The newest logs of runs and days, newest first; ``offset`` passes over as many."""
-        where, values = _filters(company_id, kind)
+        """The newest logs of runs and days, newest first; ``offset`` passes over as many.
+
+        A run is as old as its start, a day as its midnight; a run whose start is not known, as its last
+        result.
+        """
+        where, values = _filters(company_id, kind, runs_only=runs_only)
         return self._entries(where, values, limit, offset)
 
     def newest_run(self, *, company_id: int | None = None, kind: Kind | None = None) -> LogEntry | None:
         """The newest run."""
+        return next(iter(self.newest(company_id=company_id, kind=kind, limit=1, runs_only=True)), None)
+
+    def running(self, company_id: int, kind: Kind) -> Sequence[LogEntry]:
+        """The runs of which more is to come, newest first, at most 20."""
         where, values = _filters(company_id, kind)
-        where.append("key NOT GLOB '*/day/????-??-??'")
-        return next(iter(self._entries(where, values, 1)), None)
+        return self._entries([*where, "open"], values, _RUNNING)
 
     def runs(self, prefix: str, limit: int = 20) -> Sequence[LogEntry]:
         """The runs whose ids begin so, newest first; the one with just this id alone, if there is one."""
-        where, values = ["instr(key, '/run/' || ?)"], [prefix]
-        exact = [
-            entry
-            for entry in self._entries(["substr(key, -length(?) - 5) = '/run/' || ?"], values * 2, limit)
-            if entry.key.run_id == prefix
-        ]
+        exact = self._entries(["run_id = ?"], [prefix], limit)
         # Results whose company could not be told are parted from the run that has its start.
         started = [entry for entry in exact if entry.marker is not None]
         if exact:
             return started or exact
-        found = self._entries(where, values, limit)
-        return [entry for entry in found if (entry.key.run_id or "").startswith(prefix)]
+        return self._entries(["run_id >= ?", "run_id < ?"], [prefix, prefix + _LAST_CHARACTER], limit)
 
     def with_file(self, name: str, limit: int = 20) -> Sequence[LogEntry]:
         """The logs that have a file of this name; a name with folders has to agree in the last of them."""
@@ -100,6 +112,10 @@ class Catalog:
         text = "/".join(parts)
         own = "path = ?" if len(parts) > 1 else "substr(path, instr(path, '/') + 1) = ?"
         return self._entries([f"id IN (SELECT log FROM files WHERE {own})"], [text], limit)  # noqa: S608 - constants
+
+    def find(self, key: LogKey) -> LogEntry | None:
+        """One log, by what it is of."""
+        return next(iter(self._entries(["key = ?"], [str(key)], 1)), None)
 
     def entry(self, log: int) -> LogEntry | None:
         """One log, by the state file's id."""
@@ -123,7 +139,7 @@ class Catalog:
 
         None at all means that there are no others for now.
         """
-        with self._errors(), self._snapshot():
+        with self._errors(), snapshot(self._db):
             ends = dict(self._db.execute("SELECT part, next_offset FROM positions").fetchall())
             offsets = dict(self._first_offsets(entry.id) if cursor is None else cursor.offsets)
             found: list[Result] = []
@@ -136,6 +152,28 @@ class Catalog:
                     is_all = len(found) < limit
                     offsets[part] = end if is_all else rows[-1][0] + 1
             return found, Cursor(offsets)
+
+    def page(self, entry: LogEntry, wanted: Wanted, limit: int = 100, offset: int = 0) -> Page:
+        """Some of a log's results, but those that were superseded: not synced first, by name."""
+        with self._errors(), snapshot(self._db):
+            return page(self._db, entry, wanted, limit, offset)
+
+    def history(
+        self,
+        company_id: int,
+        kind: Kind,
+        *,
+        subject_id: str | None = None,
+        name: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> History:
+        """What was said of a user or worker in all logs, by id or by the exact name: newest handled first.
+
+        Raises ValueError if neither is given.
+        """
+        with self._errors(), snapshot(self._db):
+            return history(self._db, company_id, kind, subject_id, name, limit, offset)
 
     def close(self) -> None:
         """Close the file. Closing twice does no harm."""
@@ -152,41 +190,13 @@ class Catalog:
     def _entries(
         self, where: Sequence[str], values: Sequence[Any], limit: int, offset: int = 0
     ) -> Sequence[LogEntry]:
-        condition = f"WHERE {' AND '.join(where)}" if where else ""
-        with self._errors(), self._snapshot():
+        with self._errors(), snapshot(self._db):
             rows = self._db.execute(
-                f"{_LOGS} {condition} {_NEWEST_FIRST}", (*values, max(limit, 0), offset)
+                f"SELECT {ENTRY_FIELDS} FROM logs {_condition(where)} "  # noqa: S608 - constants
+                "ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
+                (*values, max(limit, 0), max(offset, 0)),
             ).fetchall()
-            return [self._entry(log, LogKey.parse(key), events) for log, key, events, _ in rows]
-
-    def _entry(self, log: int, key: LogKey, events: int) -> LogEntry:
-        marker = self._marker(log, key)
-        counts = self._db.execute(
-            "SELECT outcome, COUNT(*), MAX(handled_at) FROM results WHERE log = ? GROUP BY outcome", (log,)
-        ).fetchall()
-        paths = [
-            PurePosixPath(path)
-            for (path,) in self._db.execute("SELECT path FROM files WHERE log = ? ORDER BY path", (log,))
-        ]
-        usual = file_path(key, marker)
-        last = max((row[2] for row in counts), default=None)
-        return LogEntry(
-            id=log,
-            key=key,
-            marker=marker,
-            outcomes={Outcome(outcome): count for outcome, count, _ in counts},
-            events=events,
-            last_handled_at=None if last is None else EPOCH + last * MICROSECOND,
-            path=usual if usual in paths else next(iter(paths), None),
-        )
-
-    def _marker(self, log: int, key: LogKey) -> RunMarker | None:
-        row = self._db.execute(
-            f"SELECT {MARKER_FIELDS} FROM markers WHERE log = ? "  # noqa: S608 - a constant
-            "ORDER BY started_at DESC, part DESC, offset DESC LIMIT 1",
-            (log,),
-        ).fetchone()
-        return None if row is None else marker_of(key, row)
+            return [log_entry(self._db, *row) for row in rows]
 
     def _first_offsets(self, log: int) -> Mapping[int, int]:
         return dict(
@@ -202,15 +212,6 @@ class Catalog:
         ).fetchall()
 
     @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """All that is read inside is of one moment."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._db.rollback()
-
-    @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
@@ -218,34 +219,21 @@ class Catalog:
             raise SinkError(f"{self._path} cannot be read: {error}") from error
 
 
-def _opened(path: Path) -> tuple[sqlite3.Connection, int]:
-    try:
-        return _connected(path, "mode=ro")
-    except sqlite3.OperationalError:
-        if path.with_name(f"{path.name}-wal").exists():
-            raise
-        # Where this user may write nothing and no sink is at work, SQLite reads a file that says so only.
-        return _connected(path, "mode=ro&immutable=1")
+def _condition(where: Sequence[str]) -> str:
+    return f"WHERE {' AND '.join(where)}" if where else ""
 
 
-def _connected(path: Path, how: str) -> tuple[sqlite3.Connection, int]:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=10, isolation_level=None)
-    try:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        # The version alone can be told without the lock that may be refused.
-        db.execute("SELECT 1 FROM topic").fetchone()
-    except BaseException:
-        db.close()
-        raise
-    return db, int(version)
-
-
-def _filters(company_id: int | None, kind: Kind | None) -> tuple[list[str], list[Any]]:
+def _filters(
+    company_id: int | None, kind: Kind | None, *, runs_only: bool = False
+) -> tuple[list[str], list[Any]]:
     where, values = list[str](), list[Any]()
     if company_id is not None:
-        where.append("key GLOB ? || '/*'")
-        values.append(str(company_id))
+        where.append("company_id = ?")
+        values.append(company_id)
     if kind is not None:
-        where.append("substr(key, instr(key, '/') + 1) GLOB ? || '/*'")
+        where.append("kind = ?")
         values.append(kind)
+    if runs_only:
+        # The plus leaves the choice of the index to what the order needs.
+        where.append("+run_id IS NOT NULL")
     return where, values

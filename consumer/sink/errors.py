@@ -9,3 +9,7 @@ class SinkError(CrewsyncError):
 
 class SinkInUse(SinkError):
     """Another sink process has the log directory open."""
+
+
+class StateUnreadable(SinkError):
+    """The state file is damaged, or is none at all."""

@@ -4,13 +4,17 @@ import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from consumer.sink.errors import SinkInUse
 
 
+LineEnds = Literal["lf", "crlf"]
+"""How lines end in files: as on Unix, or as Windows' older editors want it."""
 UNFINISHED = ".sink.tmp"
 LOCK = ".sink.lock"
+REBUILD_FOLDER = ".sink.rebuild"
+"""Where a rebuild works; one that is found there was left by a process that was killed."""
 
 
 def lock_directory(directory: Path) -> IO[str]:
@@ -30,8 +34,13 @@ def lock_directory(directory: Path) -> IO[str]:
     return handle
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Put the text at the path, durably; a reader sees the former file or this one, never a part.
+def as_bytes(text: str, line_ends: LineEnds) -> bytes:
+    """A text, whose lines end as on Unix, as a file has it."""
+    return (text if line_ends == "lf" else text.replace("\n", "\r\n")).encode()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put the content at the path, durably; a reader sees the former file or this one, never a part.
 
     Raises OSError; the former file is then still there, and nothing unfinished is left behind.
     """
@@ -41,7 +50,7 @@ def replace_file(path: Path, text: str) -> None:
     unfinished = path.parent / UNFINISHED
     try:
         with unfinished.open("wb") as file:
-            file.write(text.encode())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -12,29 +12,32 @@ from datetime import UTC, date, datetime
 
 from consumer.model.events import Kind
 from consumer.model.results import SYNCED, Outcome, Phase, Reason, Result, RunMarker
+from consumer.sink.naming import LogKey
+from consumer.sink.subjects import WITHOUT_REASON, Counted, counted, why_not
 
 
 TITLES = {Kind.USERS: "crewsync user sync log", Kind.TIMESHEETS: "crewsync timesheet sync log"}
 
-WITHOUT_REASON = {
-    Outcome.SKIPPED: "Skipped; no reason was recorded",
-    Outcome.STALE: "A newer version had been synced already",
-    Outcome.HELD: "Waiting: Autosync is off",
-    Outcome.FAILED: "Failed; no reason was recorded",
-    Outcome.PARKED: "Set aside, to be tried again later",
-}
-"""What stands in the place of reasons if a result that is not synced has none."""
-
+UNITS = {Kind.USERS: ("person", "people"), Kind.TIMESHEETS: ("shift", "shifts")}
+"""Of what a run's log counts one, or several."""
+_RESULTS = ("result", "results")
 UNKNOWN_YET = "not known yet"
 JOINERS = "\u200c\u200d"
 """Invisible, but part of how names are written in Persian, Hindi and others."""
 
 
+def render_log(key: LogKey, marker: RunMarker | None, results: Sequence[Result], *, complete: bool) -> str:
+    """The log of a run or a day, whichever the key is of."""
+    if key.day is not None:
+        return render_day(key.company_id, key.kind, key.day, results)
+    return render_run(marker, results, complete)
+
+
 def render_run(marker: RunMarker | None, results: Sequence[Result], complete: bool) -> str:
     """The log of one run. Without its marker (the start is not known yet) there must be a result.
 
-    People of one name are in the order of their ids, one person's results in that of their handling; what
-    is equal in all that keeps the order in which it is given.
+    Each person, or shift, counts once, with the latest result; earlier ones are told below it. People of one
+    name are in the order of their ids; of results of one moment the one that is given later is the latest.
     """
     subject = marker or results[0]
     arrived = len({r.subject_id for r in results})
@@ -52,7 +55,8 @@ def render_run(marker: RunMarker | None, results: Sequence[Result], complete: bo
             ("Ended", moment(last) if complete and last else "not yet"),
             ("Status", _status(marker, arrived, complete)),
         ],
-        results,
+        counted(results, once=True),
+        UNITS[subject.kind],
     )
 
 
@@ -80,7 +84,8 @@ def render_day(company_id: int | None, kind: Kind, day: date, results: Sequence[
             ("Day", f"{day} (UTC), events outside a run"),
             ("Status", f"as of {moment(last)}"),
         ],
-        results,
+        counted(results, once=False),
+        _RESULTS,
     )
 
 
@@ -117,20 +122,21 @@ def _company(company_id: int | None) -> str:
     return "unknown" if company_id is None else str(company_id)
 
 
-def _page(kind: Kind, head: Iterable[tuple[str, str]], results: Sequence[Result]) -> str:
-    in_order = sorted(
-        results, key=lambda r: (name_order(r.subject_name), r.subject_id, r.subject_name, r.handled_at)
-    )
-    synced = [r for r in in_order if r.outcome in SYNCED]
-    not_synced = [r for r in in_order if r.outcome not in SYNCED]
-    warned = [r for r in in_order if r.warnings]
+def _page(
+    kind: Kind, head: Iterable[tuple[str, str]], all_counted: Sequence[Counted], unit: tuple[str, str]
+) -> str:
+    in_order = sorted(all_counted, key=_order)
+    synced = [each for each in in_order if each.result.outcome in SYNCED]
+    not_synced = [each for each in in_order if each.result.outcome not in SYNCED]
+    warned = [each for each in in_order if each.result.warnings]
     lines = [
         *_heading(TITLES[kind], "="),
         *(f"{label + ':':<14}{value}" for label, value in head),
         "",
         *_heading("Results", "-"),
-        *_counts(results),
+        *_counts(in_order, unit),
         "",
+        *_why_not(not_synced),
         *_section("Synced", synced, _synced),
         "",
         *_section("Not synced", not_synced, _not_synced),
@@ -140,46 +146,80 @@ def _page(kind: Kind, head: Iterable[tuple[str, str]], results: Sequence[Result]
     return "\n".join(lines) + "\n"
 
 
+def _order(each: Counted) -> tuple[str, str, str, datetime]:
+    result = each.result
+    return name_order(result.subject_name), result.subject_id, result.subject_name, result.handled_at
+
+
 def _heading(title: str, rule: str) -> tuple[str, str]:
     return title, rule * len(title)
 
 
-def _counts(results: Sequence[Result]) -> Iterator[str]:
-    counts = Counter(r.outcome for r in results)
-    for outcome in Outcome:
-        if counts[outcome]:
-            yield f"{outcome:<10}{counts[outcome]:>8}"
-    yield f"{'Total':<10}{len(results):>8}"
+def _counts(all_counted: Sequence[Counted], unit: tuple[str, str]) -> Iterator[str]:
+    counts = Counter(each.result.outcome for each in all_counted)
+    for title, is_synced in (("Synced", True), ("Not synced", False)):
+        outcomes = [one for one in Outcome if counts[one] and (one in SYNCED) == is_synced]
+        yield _count(title, sum(counts[one] for one in outcomes))
+        for outcome in outcomes:
+            yield _count(f"  {outcome}", counts[outcome])
+    total = len(all_counted)
+    yield f"{_count('Total', total)} {unit[total != 1]}"
 
 
-def _section(
-    title: str, results: Sequence[Result], entry: Callable[[Result], Iterator[str]]
-) -> Iterator[str]:
-    yield from _heading(f"{title} ({len(results)})", "-")
-    if not results:
+def _count(label: str, count: int) -> str:
+    return f"{label:<12}{count:>8}"
+
+
+def _why_not(not_synced: Sequence[Counted]) -> Iterator[str]:
+    if not_synced:
+        yield from _heading("Why not", "-")
+        for count, sentence in why_not(each.result for each in not_synced):
+            yield f"{count:>6}  {visible(sentence)}"
+        yield ""
+
+
+def _section(title: str, some: Sequence[Counted], entry: Callable[[Counted], Iterator[str]]) -> Iterator[str]:
+    yield from _heading(f"{title} ({len(some)})", "-")
+    if not some:
         yield "None."
+    for each in some:
+        yield from entry(each)
+
+
+def _synced(each: Counted) -> Iterator[str]:
+    yield f"- {_subject(each.result)}: {each.result.outcome}"
+    yield from _detail(each.result)
+    yield from _reasons(each.result.reasons)
+    yield from _before(each.before)
+
+
+def _not_synced(each: Counted) -> Iterator[str]:
+    yield f"- {_subject(each.result)}: {each.result.outcome}"
+    yield from _detail(each.result)
+    yield from _reasons(each.result.reasons)
+    if not each.result.reasons:
+        yield f"    {WITHOUT_REASON[each.result.outcome]}"
+    yield from _before(each.before)
+
+
+def _warned(each: Counted) -> Iterator[str]:
+    yield f"- {_subject(each.result)}"
+    yield from _detail(each.result)
+    yield from _reasons(each.result.warnings)
+
+
+def _before(results: Iterable[Result]) -> Iterator[str]:
     for result in results:
-        yield from entry(result)
+        said = [_words(reason) for reason in result.reasons]
+        if not said and result.outcome in WITHOUT_REASON:
+            said = [WITHOUT_REASON[result.outcome]]
+        why = f": {'; '.join(said)}" if said else ""
+        yield f"    before that: {result.outcome} at {moment(result.handled_at)}{why}"
 
 
-def _synced(result: Result) -> Iterator[str]:
-    yield f"- {_subject(result)}: {result.outcome}"
-    yield from _detail(result)
-    yield from _reasons(result.reasons)
-
-
-def _not_synced(result: Result) -> Iterator[str]:
-    yield f"- {_subject(result)}: {result.outcome}"
-    yield from _detail(result)
-    yield from _reasons(result.reasons)
-    if not result.reasons:
-        yield f"    {WITHOUT_REASON[result.outcome]}"
-
-
-def _warned(result: Result) -> Iterator[str]:
-    yield f"- {_subject(result)}"
-    yield from _detail(result)
-    yield from _reasons(result.warnings)
+def _words(reason: Reason) -> str:
+    words = visible(reason.message) or visible(reason.code)
+    return f'{words} "{visible(reason.upstream)}"' if reason.upstream else words
 
 
 def _subject(result: Result) -> str:

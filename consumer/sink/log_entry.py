@@ -14,7 +14,8 @@ class LogEntry:
     """A log as it stands now; ``id`` is the state file's own.
 
     ``marker`` is the run's start: None of a day, and of a run whose start was not seen yet. ``outcomes``
-    counts results, ``events`` the events that have one. ``path`` is below the log directory, and None until
+    counts a run's users or shifts by their latest result, and each result of a day; ``events`` is how many
+    users or shifts have one. ``path`` is below the log directory, and None until
     the file is written for the first time.
     """
 

@@ -1,33 +1,43 @@
 """Follows ``sync-log`` and keeps the log files level with it."""
 
+import math
+import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import structlog
 
-from consumer.broker.port import Broker, Reader, Record, TopicPartition
-from consumer.exceptions import CrewsyncError, SchemaError
-from consumer.model.registry import SchemaRegistryError
-from consumer.model.results import Result, RunMarker
+from consumer.broker.port import Broker, Record
+from consumer.exceptions import CrewsyncError
+from consumer.sink.entries import Undecodable
 from consumer.sink.errors import SinkError
-from consumer.sink.files import lock_directory, remove_file, remove_unfinished, replace_file
-from consumer.sink.layout import render_day, render_run
+from consumer.sink.files import (
+    REBUILD_FOLDER,
+    as_bytes,
+    lock_directory,
+    remove_file,
+    remove_unfinished,
+    replace_file,
+)
+from consumer.sink.keeping import SWEEP_EVERY_S, Keeping, remove_left, remove_old
+from consumer.sink.layout import render_log
 from consumer.sink.naming import file_path
-from consumer.sink.state import DirtyLog, Entry, State, Undecodable
+from consumer.sink.state import STATE_FILE, DirtyLog, State
+from consumer.sink.topic import Codec, decode_again, entry_of, reader_from
 
 
 log = structlog.get_logger(__name__)
 
-STATE_FILE = ".sink.sqlite3"
 REWRITE_EVERY_S = 1.0
 REWRITE_SHARE = 0.1
 """At most this share of the time goes into rewriting one file that is still growing."""
+WRITE_S = 1.0
+"""A step writes files for about so long; the others are for the next one."""
 POLL_S = 0.5
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
@@ -35,17 +45,14 @@ LONGEST_PAUSE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class SinkState:
-    """What a sink shows of itself: records taken since its start, and whether the last step failed."""
+    """What a sink shows of itself: records taken since its start, and whether the last step failed.
+
+    ``problem`` says what failed, in a sentence with the words of whoever refused it.
+    """
 
     taken: int = 0
     is_failing: bool = False
-
-
-class Codec(Protocol):
-    """Decodes values of ``sync-log``."""
-
-    def decode(self, data: bytes, *types: type[Result | RunMarker]) -> Result | RunMarker:
-        """Raises SchemaError if it is of none of the types, SchemaRegistryError if nobody can tell now."""
+    problem: str | None = None
 
 
 class Sink:
@@ -63,11 +70,14 @@ class Sink:
         log_dir: Path,
         *,
         batch: int = 500,
+        keeping: Keeping = Keeping(),  # noqa: B008 - frozen
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Open the directory and go on where the last sink stopped.
 
-        ``batch`` is how many records one transaction takes at most; ``clock`` gives seconds.
+        ``batch`` is how many records one transaction takes at most; ``clock`` gives seconds, ``wall`` those
+        since 1970.
 
         Raises SinkInUse if another sink has the directory; SinkError if the directory cannot be used, or is
         ahead of the topic (which then is another one under the same name); BrokerError.
@@ -76,7 +86,11 @@ class Sink:
         self._codec = codec
         self._log_dir = log_dir
         self._batch = batch
+        self._keeping = keeping
         self._clock = clock
+        self._wall = wall
+        self._sweep_at = clock()
+        self._backlog = False
         self._polled: Sequence[Record] = ()
         self._not_before: dict[int, float] = {}
         self._closed = False
@@ -89,10 +103,15 @@ class Sink:
             raise SinkError(f"the log directory {log_dir} cannot be used: {error}") from error
         try:
             remove_unfinished(log_dir)
+            if (log_dir / REBUILD_FOLDER).exists():
+                shutil.rmtree(log_dir / REBUILD_FOLDER)
             self._state = State(log_dir / STATE_FILE, topic)
             try:
-                self._decode_again()
-                self._reader = _reader_from(broker, topic, self._state.positions())
+                decode_again(codec, self._state)
+                remove_left(self._state, log_dir)
+                self._state.write_all_if_other("line_ends", keeping.line_ends, "lf")
+                self._reader = reader_from(broker, topic, self._state.positions())
+                self._unread = dict(self._reader.end_offsets(self._reader.assignment()))
             except BaseException:
                 self._state.close()
                 raise
@@ -109,13 +128,23 @@ class Sink:
         Returns how many records were taken. Raises SinkError, for example when the disk is full, BrokerError
         or SchemaRegistryError: nothing is lost, a later step continues.
         """
+        try:
+            taken = self._step(timeout_s)
+        except CrewsyncError as error:
+            self.shown = replace(self.shown, is_failing=True, problem=str(error))
+            raise
+        self.shown = SinkState(self.shown.taken)
+        return taken
+
+    def _step(self, timeout_s: float) -> int:
         if not self._polled:
-            self._polled = self._reader.poll(timeout_s, self._batch)
+            self._polled = self._reader.poll(0.0 if self._backlog else timeout_s, self._batch)
         taken = len(self._polled)
         if taken:
-            entries = [self._entry(record) for record in self._polled]
+            entries = [entry_of(self._codec, record) for record in self._polled]
             self._state.store(entries)
             self._polled = ()
+            self.shown = replace(self.shown, taken=self.shown.taken + taken)
             for entry in entries:
                 if isinstance(entry.content, Undecodable):
                     log.error(
@@ -124,8 +153,8 @@ class Sink:
                         partition=entry.partition,
                         offset=entry.offset,
                     )
+        self._sweep()
         self._write_what_is_due()
-        self.shown = SinkState(self.shown.taken + taken)
         return taken
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
@@ -139,7 +168,6 @@ class Sink:
             try:
                 self.step(POLL_S)
             except CrewsyncError as error:
-                self.shown = replace(self.shown, is_failing=True)
                 log.warning("sync_log_sink_failed", error=str(error), retry_in_s=pause_s)
                 stop.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -156,7 +184,7 @@ class Sink:
             return
         self._closed = True
         try:
-            self._write(self._state.dirty())
+            self._write(self._state.dirty(self._keeping.oldest(self._wall)))
         finally:
             self._reader.close()
             self._state.close()
@@ -170,40 +198,38 @@ class Sink:
     ) -> None:
         self.close()
 
-    def _entry(self, record: Record) -> Entry:
-        return Entry(record.partition, record.offset, self._decoded(record.value))
-
-    def _decoded(self, value: bytes | None) -> Result | RunMarker | Undecodable:
-        if value is None:
-            return Undecodable("the record has no value", None)
+    def _sweep(self) -> None:
+        """Remove what is too old, now and then; but not before all is read that may make it younger."""
+        self._unread = {each: end for each, end in self._unread.items() if self._reader.position(each) < end}
+        oldest = self._keeping.oldest(self._wall)
+        if oldest is None or self._unread or self._clock() < self._sweep_at:
+            return
         try:
-            return self._codec.decode(value, Result, RunMarker)
-        except SchemaError as error:
-            return Undecodable(f"{type(error).__name__}: {error}", value)
-
-    def _decode_again(self) -> None:
-        understood = []
-        for entry in self._state.undecodable():
-            with suppress(SchemaError, SchemaRegistryError):
-                value = self._codec.decode(entry.value, Result, RunMarker)
-                understood.append(Entry(entry.partition, entry.offset, value))
-        self._state.store_decoded(understood)
+            if remove_old(self._state, self._log_dir, oldest):
+                self._sweep_at = self._clock() + SWEEP_EVERY_S
+        except OSError as error:
+            raise SinkError(
+                f"an old log in {self._log_dir} could not be removed: {error.strerror or error}"
+            ) from error
 
     def _write_what_is_due(self) -> None:
         """Write files that were finished just now, and those whose last writing is long enough ago."""
         now = self._clock()
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
-        self._write(
+        due = [
             dirty
-            for dirty in self._state.dirty()
+            for dirty in self._state.dirty(self._keeping.oldest(self._wall))
             if (dirty.complete and not dirty.finished) or dirty.id not in self._not_before
-        )
+        ]
+        self._backlog = self._write(due, now + WRITE_S)
 
-    def _write(self, logs: Iterable[DirtyLog]) -> None:
-        """Write all files that can be written, then raise the first error."""
+    def _write(self, logs: Iterable[DirtyLog], until: float = math.inf) -> bool:
+        """Write all files that can be written, then raise the first error; whether time was up before."""
         failed: Exception | None = None
         for dirty in logs:
             started = self._clock()
+            if started > until:
+                break
             self._not_before[dirty.id] = started + REWRITE_EVERY_S
             try:
                 self._write_file(dirty)
@@ -212,45 +238,19 @@ class Sink:
             else:
                 took = self._clock() - started
                 self._not_before[dirty.id] = started + max(REWRITE_EVERY_S, took / REWRITE_SHARE)
+        else:
+            until = math.inf
         if failed:
-            raise SinkError(f"not every file in {self._log_dir} could be written: {failed}") from failed
+            why = failed.strerror or failed if isinstance(failed, OSError) else failed
+            raise SinkError(f"not every file in {self._log_dir} could be written: {why}") from failed
+        return until < math.inf
 
     def _write_file(self, dirty: DirtyLog) -> None:
         marker, results = self._state.load(dirty)
-        key = dirty.key
-        if key.day:
-            text = render_day(key.company_id, key.kind, key.day, results)
-        else:
-            text = render_run(marker, results, dirty.complete)
-        path = file_path(key, marker)
+        text = render_log(dirty.key, marker, results, complete=dirty.complete)
+        path = file_path(dirty.key, marker)
         former = self._state.claim(dirty, path)
-        replace_file(self._log_dir / path, text)
+        replace_file(self._log_dir / path, as_bytes(text, self._keeping.line_ends))
         for other in former:
             remove_file(self._log_dir / other)
         self._state.settle(dirty, path)
-
-
-def _reader_from(broker: Broker, topic: str, positions: Mapping[int, int]) -> Reader:
-    partitions = broker.partitions(topic)
-    reader = broker.reader(partitions)
-    try:
-        _seek(reader, {TopicPartition(topic, number): offset for number, offset in positions.items()})
-    except BaseException:
-        reader.close()
-        raise
-    return reader
-
-
-def _seek(reader: Reader, positions: Mapping[TopicPartition, int]) -> None:
-    partitions = reader.assignment()
-    first, end = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
-    for partition, offset in positions.items():
-        if offset > end.get(partition, 0):
-            raise SinkError(
-                f"the logs are ahead of partition {partition.partition} of {partition.topic}, so they are "
-                "another topic's; move the log directory away and its files are written anew"
-            )
-        if offset < first[partition]:
-            # Retention has deleted them while no sink was running.
-            log.error("sync_log_records_gone", **partition._asdict(), wanted=offset, first=first[partition])
-        reader.seek(partition, offset)

@@ -10,47 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from consumer.model.results import Phase, Result, RunMarker
+from consumer.model.results import Result, RunMarker
+from consumer.sink.entries import Entry, Undecoded
 from consumer.sink.errors import SinkError
+from consumer.sink.intake import LATEST_MARKER, put
 from consumer.sink.naming import LogKey
-from consumer.sink.tables import (
-    MARKER_FIELDS,
-    RESULT_FIELDS,
-    SCHEMA,
-    UPGRADES,
-    VERSION,
-    marker_of,
-    marker_row,
-    result_of,
-    result_row,
-)
+from consumer.sink.tables import MARKER_FIELDS, RESULT_FIELDS, SCHEMA, VERSION, marker_of, result_of
+from consumer.sink.upgrade import UPGRADES
 from consumer.sqlite import transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Undecodable:
-    """A value that is no record of ``sync-log`` for this version of the program, with the reason."""
-
-    error: str
-    value: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What stands at an offset of ``sync-log``."""
-
-    partition: int
-    offset: int
-    content: Result | RunMarker | Undecodable
-
-
-@dataclass(frozen=True, slots=True)
-class Undecoded:
-    """The value at an offset of ``sync-log`` that could not be decoded so far."""
-
-    partition: int
-    offset: int
-    value: bytes
+STATE_FILE = ".sink.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +62,7 @@ class State:
                 self._db.execute("INSERT INTO topic VALUES (?)", (topic,))
         while version in UPGRADES:
             with transaction(self._db):
-                for statement in UPGRADES[version]:
-                    self._db.execute(statement)
+                UPGRADES[version](self._db)
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version not in {0, VERSION}:
             raise SinkError(
@@ -114,10 +83,12 @@ class State:
         with self._errors(), transaction(self._db):
             positions = dict(self.positions())
             before = dict(positions)
+            new = []
             for entry in entries:
                 if entry.offset >= positions.get(entry.partition, 0):
-                    self._put(entry)
+                    new.append(entry)
                     positions[entry.partition] = entry.offset + 1
+            put(self._db, new)
             self._db.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?)",
                 [item for item in positions.items() if item not in before.items()],
@@ -140,24 +111,25 @@ class State:
     def store_decoded(self, entries: Iterable[Entry]) -> None:
         """Put the content of records, undecodable once and understood now, in its place."""
         with self._errors(), transaction(self._db):
-            for entry in entries:
-                self._db.execute(
-                    "DELETE FROM undecodable WHERE part = ? AND offset = ?", (entry.partition, entry.offset)
-                )
-                self._put(entry)
+            decoded = list(entries)
+            self._db.executemany(
+                "DELETE FROM undecodable WHERE part = ? AND offset = ?",
+                [(entry.partition, entry.offset) for entry in decoded],
+            )
+            put(self._db, decoded)
 
-    def dirty(self) -> Sequence[DirtyLog]:
-        """The logs whose files are behind, the longest known first."""
+    def dirty(self, oldest: int | None = None) -> Sequence[DirtyLog]:
+        """The logs whose files are behind, the longest known first; but those that ``older_than`` has."""
         with self._errors():
             rows = self._db.execute(
-                "SELECT id, key, events, finished FROM logs WHERE dirty ORDER BY id"
+                "SELECT id, key, run_id IS NOT NULL AND NOT open, finished FROM logs "
+                "WHERE dirty AND COALESCE(last_at, at) >= COALESCE(?, COALESCE(last_at, at)) ORDER BY id",
+                (oldest,),
             ).fetchall()
-            found = []
-            for log, text, events, finished in rows:
-                key = LogKey.parse(text)
-                complete = _is_complete(self._marker(log, key), events)
-                found.append(DirtyLog(log, key, complete, bool(finished)))
-            return found
+        return [
+            DirtyLog(log, LogKey.parse(key), bool(complete), bool(finished))
+            for log, key, complete, finished in rows
+        ]
 
     def load(self, log: DirtyLog) -> tuple[RunMarker | None, Sequence[Result]]:
         """What the log's file is made of; the results in the order of their partitions and offsets."""
@@ -183,56 +155,62 @@ class State:
             self._db.execute("DELETE FROM files WHERE log = ? AND path <> ?", (log.id, str(path)))
             self._db.execute("UPDATE logs SET dirty = 0, finished = ? WHERE id = ?", (log.complete, log.id))
 
+    def write_all_if_other(self, name: str, value: str, former: str) -> None:
+        """Keep a setting on which files depend; if it was another, every file is behind.
+
+        ``former`` is what it was where none is kept yet.
+        """
+        with self._errors(), transaction(self._db):
+            known = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+            if value != (known[0] if known else former):
+                self._db.execute("UPDATE logs SET dirty = 1")
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def older_than(self, oldest: int, limit: int) -> Sequence[int]:
+        """Some logs whose last result, or start if there is none, was before this moment, oldest first."""
+        with self._errors():
+            rows = self._db.execute(
+                "SELECT id FROM logs WHERE COALESCE(last_at, at) < ? ORDER BY COALESCE(last_at, at) LIMIT ?",
+                (oldest, limit),
+            )
+            return [log for (log,) in rows]
+
+    def forget(self, log: int) -> None:
+        """Drop all that is known of a log, but where its file is."""
+        with self._errors(), transaction(self._db):
+            for table in ("results", "markers", "counts"):
+                self._db.execute(f"DELETE FROM {table} WHERE log = ?", (log,))  # noqa: S608 - constants
+            self._db.execute("DELETE FROM logs WHERE id = ?", (log,))
+
+    def left_files(self) -> Sequence[PurePosixPath]:
+        """Where files may stand whose logs are gone, and that are no other log's."""
+        with self._errors():
+            rows = self._db.execute(
+                "SELECT DISTINCT path FROM files WHERE log NOT IN (SELECT id FROM logs) EXCEPT "
+                "SELECT path FROM files WHERE log IN (SELECT id FROM logs) ORDER BY path"
+            )
+            return [PurePosixPath(path) for (path,) in rows]
+
+    def leave_files(self, paths: Iterable[PurePosixPath]) -> None:
+        """Note files that are no log's, so that ``left_files`` has them."""
+        with self._errors(), transaction(self._db):
+            self._db.executemany("INSERT OR IGNORE INTO files VALUES (0, ?)", [(str(p),) for p in paths])
+
+    def forget_file(self, path: PurePosixPath) -> None:
+        """Note that there is no file at ``path`` any more."""
+        with self._errors():
+            self._db.execute(
+                "DELETE FROM files WHERE path = ? AND log NOT IN (SELECT id FROM logs)", (str(path),)
+            )
+
     def close(self) -> None:
         """Close the file. Closing twice does no harm."""
         with self._errors():
             self._db.close()
 
-    def _put(self, entry: Entry) -> None:
-        at = entry.partition, entry.offset
-        match entry.content:
-            case Undecodable(error, value):
-                self._db.execute("INSERT INTO undecodable VALUES (?, ?, ?, ?)", (*at, error, value))
-            case RunMarker(phase=Phase.JOINED):
-                # All there is to tell is in the log of the run that it joined.
-                return
-            case RunMarker() as marker:
-                log = self._log(LogKey.of(marker))
-                self._db.execute(
-                    f"INSERT INTO markers (part, offset, log, {MARKER_FIELDS}) "  # noqa: S608 - a constant
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*at, log, *marker_row(marker)),
-                )
-            case Result() as result:
-                self._put_result(at, result)
-
-    def _put_result(self, at: tuple[int, int], result: Result) -> None:
-        log = self._log(LogKey.of(result))
-        known = self._db.execute(
-            # One that was parked and redriven has two results, and is one of the run all the same.
-            "SELECT 1 FROM results WHERE log = ? AND subject_id = ?",
-            (log, result.subject_id),
-        ).fetchone()
-        if not known:
-            self._db.execute("UPDATE logs SET events = events + 1 WHERE id = ?", (log,))
-        self._db.execute(
-            f"INSERT INTO results (part, offset, log, {RESULT_FIELDS}) "  # noqa: S608 - a constant
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*at, log, *result_row(result)),
-        )
-
-    def _log(self, key: LogKey) -> int:
-        (log,) = self._db.execute(
-            "INSERT INTO logs (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET dirty = 1 RETURNING id",
-            (str(key),),
-        ).fetchone()
-        return int(log)
-
     def _marker(self, log: int, key: LogKey) -> RunMarker | None:
-        """A run that was announced again goes by the later announcement."""
         row = self._db.execute(
-            f"SELECT {MARKER_FIELDS} FROM markers WHERE log = ? "  # noqa: S608 - a constant
-            "ORDER BY started_at DESC, part DESC, offset DESC LIMIT 1",
+            f"SELECT {MARKER_FIELDS} FROM markers WHERE log = ? {LATEST_MARKER}",  # noqa: S608 - constants
             (log,),
         ).fetchone()
         return None if row is None else marker_of(key, row)
@@ -243,8 +221,3 @@ class State:
             yield
         except sqlite3.Error as error:
             raise SinkError(f"{self._path}: {error}") from error
-
-
-def _is_complete(marker: RunMarker | None, events: int) -> bool:
-    """Whether nothing more will come of a run: all that it has published has its result."""
-    return marker is not None and marker.phase is not Phase.READING and events >= marker.expected

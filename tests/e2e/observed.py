@@ -32,6 +32,7 @@ Identity = tuple[str, int, int]
 
 _ENTRY = re.compile(r"- (?P<name>.*) \(id (?P<id>[^()]+)\)(: (?P<outcome>[a-z]+))?")
 _SECTION = re.compile(r"(Synced|Not synced|Warnings) \(([0-9]+)\)")
+_COUNT = re.compile(r" *([A-Za-z ]+?) +([0-9]+)(?: people| shifts)?")
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def read_log_file(path: Path) -> LogFile:
             sections[section].append(Logged(last.name, last.subject_id, last.outcome, lines))
         elif section == "head" and (label := re.fullmatch(r"([A-Z][a-z ]+): +(.*)", line)):
             head[label[1]] = label[2]
-        elif section == "head" and (count := re.fullmatch(r"(\w+) +([0-9]+)", line)):
+        elif section == "head" and (count := _COUNT.fullmatch(line)):
             counts[count[1]] = int(count[2])
     assert {name: len(entries) for name, entries in sections.items()} == announced
     return LogFile(head, counts, sections)

@@ -94,7 +94,11 @@ def test_people_stand_in_the_order_of_their_names(demo: Demo, kind: str, run: in
 def test_a_log_s_head_and_counts_agree_with_its_entries(demo: Demo, kind: str, run: int) -> None:
     log = read_log_file(demo.log_files(kind)[run])
     outcomes = [entry.outcome or "" for entry in log.subjects]
-    assert log.counts == {name: outcomes.count(name) for name in set(outcomes)} | {"Total": len(outcomes)}
+    assert log.counts == {name: outcomes.count(name) for name in set(outcomes)} | {
+        "Synced": len(log.sections["Synced"]),
+        "Not synced": len(log.sections["Not synced"]),
+        "Total": len(outcomes),
+    }
     assert {name: log.head[name] for name in ("Company", "Kind", "Trigger", "Status")} == {
         "Company": str(PROCORE["company"]["id"]),
         "Kind": kind,

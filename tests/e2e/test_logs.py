@@ -1,11 +1,15 @@
 """``crewsync logs`` on the command line of the whole program, beside one that is at work, too."""
 
 import json
+import shutil
 
 import pytest
 
 from tests.e2e.conftest import Demo
 from tests.e2e.program import Place
+
+
+KINDS = ("users", "timesheets")
 
 
 def answer(place: Place, *arguments: str) -> str:
@@ -83,3 +87,35 @@ def test_a_running_process_is_followed_to_the_run_s_end_without_its_broker(place
     assert len(done.stdout.splitlines()) == 251
     assert place.run("logs", "list").stdout.count("users") >= 1
     assert running.popen.poll() is None
+
+
+def test_a_rebuild_tells_what_differs_and_puts_it_right(demo: Demo, place: Place) -> None:
+    """Of a copy of the demo's folder, one log of which is deleted and one damaged."""
+    shutil.copytree(demo.place.folder / "var", place.folder / "var")
+    first, second, *others = (path.relative_to(place.folder) for kind in KINDS for path in place.logs(kind))
+    (place.folder / first).unlink()
+    (place.folder / second).write_text("damaged")
+
+    dry = place.start("logs", "rebuild", "--dry-run", "--json")
+    assert dry.end() == 1
+    told = json.loads(dry.stdout)
+    assert (told["identical"], told["differing"], told["missing"]) == (len(others), 1, 1)
+    assert answer(place, "rebuild") == f"{len(others)} identical, 1 differing, 1 missing, 0 extra before\n"
+    assert json.loads(answer(place, "rebuild", "--dry-run", "--json"))["identical"] == len(others) + 2
+    for path in (first, second, *others):
+        assert (place.folder / path).read_bytes() == (demo.place.folder / path).read_bytes()
+
+
+def test_beside_a_sink_a_rebuild_is_refused_in_one_sentence(place: Place) -> None:
+    running = place.start("run")
+    running.until(lambda: bool(place.logs("users")))
+    assert "another sink is writing to var/sync-logs; only one may" in refusal(place, "rebuild")
+
+
+def test_windows_line_ends_are_a_setting(demo: Demo, place: Place) -> None:
+    shutil.copytree(demo.place.folder / "var", place.folder / "var")
+    (path, *_) = place.logs("users")
+    before = path.read_bytes()
+    place.run("demo", CREWSYNC_LOG_LINE_ENDS="crlf")
+    assert path.read_bytes() == before.replace(b"\n", b"\r\n")
+    assert place.start("logs", "list", CREWSYNC_LOG_LINE_ENDS="mac").end() == 2

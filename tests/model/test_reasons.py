@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from consumer.model import reasons
+from consumer.model import reason_groups, reasons
 from consumer.model.results import Reason
 
 
@@ -57,7 +57,8 @@ def test_no_two_reasons_have_one_code() -> None:
 
 @pytest.mark.parametrize("name", sorted(REASONS))
 def test_every_reason_is_given_by_the_product_and_reached_by_a_test(name: str) -> None:
-    assert name in words_of(PRODUCT, Path(reasons.__file__)), "no code of the product gives it"
+    sources = words_of(PRODUCT, Path(reasons.__file__), Path(reason_groups.__file__))
+    assert name in sources, "no code of the product gives it"
     reached = words_of(TESTS, Path(__file__))
     assert REASONS[name].code in reached or name in reached, "no test looks for it"
 
@@ -75,3 +76,19 @@ def test_a_sentence_is_for_people(reason: Reason) -> None:
 @pytest.mark.parametrize("reason", REASONS.values(), ids=REASONS)
 def test_a_code_is_plain_and_stable_to_look_at(reason: Reason) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", reason.code)
+
+
+@pytest.mark.parametrize("name", sorted(REASONS))
+def test_reasons_that_name_somebody_have_a_sentence_in_common_that_names_nobody(name: str) -> None:
+    code, is_made = REASONS[name].code, not isinstance(vars(reasons)[name], Reason)
+    assert (code in reason_groups.COMMON) == is_made
+    if is_made:
+        said = reason_groups.common_sentence(code, ["of Maria Delgado", "of Ada Lovelace"])
+        assert said[0].isupper()
+        assert not said.endswith(".")
+        assert not re.search(rf"{_PROGRAMMERS_WORDS}|Maria|Ada", said, re.IGNORECASE)
+
+
+def test_where_all_say_the_same_it_stands_as_it_is() -> None:
+    assert reason_groups.common_sentence("phone_in_use", ["In use by Ada"]) == "In use by Ada"
+    assert reason_groups.common_sentence("from_the_future", ["One", "Two"]) == "From the future"

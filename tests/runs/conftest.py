@@ -196,8 +196,8 @@ class Stage:
         types: type[Event] = UserEvent if kind is Kind.USERS else TimesheetEvent
         return [self.codec.decode(record.value or b"", types) for record in self.records(topic)]
 
-    def answer(self, run_id: str, count: int) -> None:
-        """Write so many results of a run."""
+    def answer(self, run_id: str, count: int, outcome: Outcome = Outcome.CREATED) -> None:
+        """Write the results of so many users of a run."""
         producer = self.broker.producer()
         for number in range(count):
             at = datetime.now(UTC)
@@ -207,7 +207,7 @@ class Stage:
                 run_id,
                 str(number),
                 "Ada",
-                Outcome.CREATED,
+                outcome,
                 (),
                 (),
                 None,

@@ -10,7 +10,7 @@ import pytest
 from consumer.broker.port import Message
 from consumer.exceptions import Misconfigured, Transient
 from consumer.model.events import Event, Kind, UserEvent
-from consumer.model.results import Phase
+from consumer.model.results import Outcome, Phase
 from consumer.runs.progress import Progress
 from consumer.runs.runner import Runner
 from tests.runs.conftest import COMPANY, TOPICS, Office, Stage, until, users
@@ -262,6 +262,27 @@ def test_a_run_waits_for_everybody_even_if_one_of_them_has_two_results(stage: St
     progress.close()
     assert state is not None
     assert (state.done, state.is_over) == (1, False)
+    assert sum(state.outcomes.values()) == 1
+
+
+def test_who_was_parked_and_redriven_counts_once_by_the_latest_result(stage: Stage) -> None:
+    office = Office(pages=[users(1, 2)])
+    with stage.running(office):
+        run = stage.ask().run_id
+        until(lambda: is_in(stage, run, Phase.PUBLISHED))
+    stage.answer(run, 1, Outcome.PARKED)
+    progress = Progress(stage.broker, TOPICS.sync_log, stage.codec)
+    progress.catch_up(time.monotonic)
+    before = progress.run(run)
+    stage.answer(run, 2, Outcome.SKIPPED)
+    stage.answer(run, 1, Outcome.CREATED)
+    progress.catch_up(time.monotonic)
+    after = progress.run(run)
+    progress.close()
+    assert before is not None
+    assert after is not None
+    assert (before.outcomes, before.is_over) == ({Outcome.PARKED: 1}, False)
+    assert (after.outcomes, after.is_over) == ({Outcome.SKIPPED: 1, Outcome.CREATED: 1}, True)
 
 
 def test_a_run_that_is_gone_on_with_joins_no_other(stage: Stage) -> None:

@@ -3,7 +3,6 @@
 Run as a program: ``process.py killed BROKER LOG_DIR SEED KILLS`` or ``process.py full BROKER LOG_DIR``.
 """
 
-import itertools
 import os
 import random
 import resource
@@ -38,13 +37,13 @@ class KillAt:
 
 def follow(broker: str, log_dir: Path, life: int | None = None) -> None:
     """Follow the topic to its end in small batches, as if seconds went by between them, and close."""
-    clock, codec = itertools.count(step=5).__next__, Codec()
+    now, codec = 0.0, Codec()
     with connect(f"embedded:{broker}") as opened:
         if life is not None:
             sys.setprofile(KillAt(life))
-        with Sink(opened, SYNC_LOG, codec, log_dir, batch=10, clock=clock) as sink:
+        with Sink(opened, SYNC_LOG, codec, log_dir, batch=10, clock=lambda: now) as sink:
             while sink.step(0):
-                pass
+                now += 5
 
 
 def check(log_dir: Path) -> None:
@@ -88,6 +87,8 @@ def full(broker: str, log_dir: Path) -> None:
                 sink.step(0)
             except SinkError:
                 failed += 1
+                if not (sink.shown.is_failing and sink.shown.problem):
+                    raise AssertionError("the sink does not tell of its problem") from None
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
             check(log_dir)

@@ -13,7 +13,7 @@ from consumer.model.results import Outcome
 from consumer.sink.catalog import Catalog, Cursor
 from consumer.sink.errors import SinkError
 from consumer.sink.log_entry import LogEntry
-from consumer.sink.sink import STATE_FILE
+from consumer.sink.state import STATE_FILE
 from tests.sink.scene import RUN_FILE, START, Scene, drain, marker, result
 
 
@@ -88,7 +88,7 @@ def test_a_result_that_came_twice_is_one_event(scene: Scene, catalog: Catalog) -
     scene.write(marker(2), result(1), result(1, outcome=Outcome.UNCHANGED))
     scene.follow()
     (entry,) = catalog.newest()
-    assert (entry.events, entry.synced, entry.is_complete) == (1, 2, False)
+    assert (entry.events, entry.synced, entry.is_complete) == (1, 1, False)
 
 
 def test_the_newest_come_first_and_no_more_than_were_asked_for(scene: Scene, catalog: Catalog) -> None:
@@ -217,13 +217,14 @@ def test_ten_thousand_runs_are_not_loaded_to_show_twenty(scene: Scene, catalog: 
     with closing(sqlite3.connect(scene.log_dir / STATE_FILE, isolation_level=None)) as db:
         db.execute("BEGIN")
         db.executemany(
-            "INSERT INTO logs (id, key, dirty) VALUES (?, ?, 0)",
-            [(number, f"4100/users/run/r{number}") for number in range(10_000)],
+            "INSERT INTO logs (id, key, company_id, kind, run_id, at, dirty) "
+            "VALUES (?1, '4100/users/run/r' || ?1, 4100, 'users', 'r' || ?1, ?1, 0)",
+            [(number,) for number in range(1, 10_001)],
         )
         db.executemany(
             "INSERT INTO markers (part, offset, log, trigger, requested_by, started_at, expected) "
             "VALUES (0, ?1, ?1, ?2, 'Dana', ?1, 1)",
-            [(number, Trigger.MANUAL) for number in range(10_000)],
+            [(number, Trigger.MANUAL) for number in range(1, 10_001)],
         )
         db.execute("COMMIT")
     steps = 0
@@ -233,6 +234,8 @@ def test_ten_thousand_runs_are_not_loaded_to_show_twenty(scene: Scene, catalog: 
         steps += 1
         return 0
 
-    catalog._db.set_progress_handler(count, 1000)
-    assert run_ids(catalog, limit=20) == [f"r{number}" for number in range(9999, 9979, -1)]
-    assert steps < 1500, "thousands of SQLite's instructions"
+    catalog._db.set_progress_handler(count, 100)
+    for which in ({}, {"company_id": 4100}, {"kind": Kind.USERS}, {"company_id": 4100, "kind": Kind.USERS}):
+        assert run_ids(catalog, limit=20, **which) == [f"r{number}" for number in range(10_000, 9980, -1)]
+        assert run_ids(catalog, limit=20, runs_only=True, **which)[0] == "r10000"
+    assert steps < 200, "hundreds of SQLite's instructions"

@@ -2,14 +2,16 @@
 
 import random
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.model import reasons
 from consumer.model.events import Kind
-from consumer.model.results import Outcome, Reason, Result
+from consumer.model.results import SYNCED, Outcome, Reason, Result
 from consumer.sink.layout import name_order, render_day, render_run, visible
 from tests.sink.scene import marker, result
 
@@ -49,11 +51,18 @@ def test_a_complete_run_reads_as_a_site_office_needs_it() -> None:
         "\n"
         "Results\n"
         "-------\n"
-        "created          1\n"
-        "updated          1\n"
-        "unchanged        1\n"
-        "failed           1\n"
-        "Total            4\n"
+        "Synced             3\n"
+        "  created          1\n"
+        "  updated          1\n"
+        "  unchanged        1\n"
+        "Not synced         1\n"
+        "  failed           1\n"
+        "Total              4 people\n"
+        "\n"
+        "Why not\n"
+        "-------\n"
+        "     1  Missing email\n"
+        "     1  Missing phone number\n"
         "\n"
         "Synced (3)\n"
         "----------\n"
@@ -132,7 +141,8 @@ def test_a_run_without_any_events_is_complete_and_empty() -> None:
     text = render_run(marker(0), [], complete=True)
 
     assert "Ended:        2026-11-23 07:15:00 UTC\n" in text
-    assert "Total            0\n" in text
+    assert "Synced             0\nNot synced         0\nTotal              0 people\n" in text
+    assert "Why not" not in text
     assert section(text, "Synced") == section(text, "Not synced") == section(text, "Warnings") == ["None."]
 
 
@@ -169,13 +179,81 @@ def test_names_are_sorted_as_people_expect() -> None:
     ]
 
 
-def test_a_person_who_was_redriven_is_shown_in_order_of_handling() -> None:
-    """Two results of one person in one section stand in the order in which they were handled."""
-    later, earlier = result(8, subject_id="7"), result(3, subject_id="7", outcome=Outcome.UPDATED)
+def test_a_person_who_was_redriven_counts_once_and_what_was_before_is_told_below() -> None:
+    """The latest result counts, whatever came first; the earlier ones stand under it, latest first."""
+    no_answer = Reason("upstream_unavailable", "SmartBarrel did not answer", "503")
+    results = [
+        result(8, subject_id="7", detail="Phone number changed"),
+        result(5, subject_id="7", outcome=Outcome.PARKED, reasons=(no_answer, NO_EMAIL)),
+        result(3, subject_id="7", outcome=Outcome.HELD),
+    ]
 
-    lines = section(render_run(marker(2), [later, earlier], complete=True), "Synced")
+    text = render_run(marker(1), results, complete=True)
 
-    assert lines == ["- Ana Abel (id 7): updated", "- Ana Abel (id 7): created"]
+    assert section(text, "Synced") == [
+        "- Ana Abel (id 7): created",
+        "    Phone number changed",
+        '    before that: parked at 2026-11-23 07:15:05 UTC: SmartBarrel did not answer "503"; Missing email',
+        "    before that: held at 2026-11-23 07:15:03 UTC: Waiting: Autosync is off",
+    ]
+    assert (
+        "Synced             1\n  created          1\nNot synced         0\nTotal              1 person\n"
+        in text
+    )
+    assert "Why not" not in text
+
+
+def test_of_two_results_of_one_moment_the_one_that_is_given_later_counts() -> None:
+    """The state gives them by partition and offset, so the order of arrival does not matter."""
+    parked, created = result(1, outcome=Outcome.PARKED), result(1)
+
+    assert "- Ana Abel (id 501): created" in render_run(None, [parked, created], complete=False)
+    assert "- Ana Abel (id 501): parked" in render_run(None, [created, parked], complete=False)
+
+
+def test_in_a_day_s_log_every_result_counts() -> None:
+    """What came by itself several times a day is told each time."""
+    results = [result(n, subject_id="7", run_id=None, outcome=o) for n, o in enumerate(Outcome)]
+
+    text = render_day(4100, Kind.TIMESHEETS, date(2026, 11, 23), results)
+
+    assert "Total              8 results\n" in text
+    assert "before that" not in text
+
+
+def why_not(*results: Result) -> list[str]:
+    """The lines of the block that says why not."""
+    text = render_run(None, results, complete=False)
+    return text.split("Why not\n-------\n")[1].split("\n\n")[0].splitlines()
+
+
+def test_why_not_counts_people_by_reason_with_the_most_frequent_first() -> None:
+    """Who has several reasons counts for each, once; who was synced for none."""
+    assert why_not(
+        result(1, outcome=Outcome.SKIPPED, reasons=(NO_EMAIL, NO_PHONE)),
+        result(2, outcome=Outcome.SKIPPED, reasons=(NO_PHONE, NO_PHONE)),
+        result(3, outcome=Outcome.STALE),
+        result(4, reasons=(NO_EMAIL,)),
+        result(5, outcome=Outcome.FAILED, reasons=(Reason("missing_last_name", "Missing last name"),)),
+    ) == [
+        "     2  Missing phone number",
+        "     1  A newer version had been synced already",
+        "     1  Missing email",
+        "     1  Missing last name",
+    ]
+
+
+def test_why_not_names_nobody_where_the_reasons_of_several_do() -> None:
+    """Sentences of one code that name different people are counted under what they have in common."""
+    ana, ben = (reasons.phone_in_use(name, None) for name in ("Ana", "Ben"))
+    odd = [Reason("from_the_future", words) for words in ("One", "Two")]
+    failed = [result(n, outcome=Outcome.SKIPPED, reasons=(r,)) for n, r in enumerate((ana, ben, *odd))]
+
+    assert why_not(*failed) == [
+        "     2  From the future",
+        "     2  Phone number already in use in SmartBarrel",
+    ]
+    assert why_not(failed[0]) == ["     1  Phone number already in use by Ana in SmartBarrel"]
 
 
 @pytest.mark.parametrize(
@@ -261,13 +339,28 @@ def test_counts_add_up_and_order_of_arrival_does_not_matter(
     order.shuffle(shuffled)
 
     text = render_day(1, Kind.USERS, at.date(), results)
-    counts = [
-        int(line.split()[1]) for line in text.split("Results\n-------\n")[1].split("\n\n")[0].splitlines()
-    ]
-
-    assert sum(counts[:-1]) == counts[-1] == len(results)
-    assert sum(line.startswith("- ") for line in text.splitlines()) == len(results)
+    check_counts(text, len(results))
     assert render_day(1, Kind.USERS, at.date(), shuffled) == text
+
+    of_run = [replace(one, run_id="r1") for one in results]
+    order.shuffle(shuffled := list(of_run))
+    text = render_run(None, of_run, complete=False)
+    check_counts(text, len({one.subject_id for one in results}))
+    assert render_run(None, shuffled, complete=False) == text
+
+
+def check_counts(text: str, total: int) -> None:
+    """The counts of a log, whole, halves and outcomes, add up, and so do the entries below."""
+    block = text.split("Results\n-------\n")[1].split("\n\n", maxsplit=1)[0].splitlines()
+    parts = {line[:12].rstrip(): int(line[12:].split()[0]) for line in block}
+    outcomes = {name.strip(): count for name, count in parts.items() if name.startswith("  ")}
+    assert sum(count for name, count in outcomes.items() if name in SYNCED) == parts["Synced"]
+    assert sum(count for name, count in outcomes.items() if name not in SYNCED) == parts["Not synced"]
+    assert parts["Synced"] + parts["Not synced"] == parts["Total"] == total
+    assert f"\nSynced ({parts['Synced']})\n" in text
+    assert f"\nNot synced ({parts['Not synced']})\n" in text
+    assert sum(line.startswith("- ") for line in text.splitlines()) == total
+    assert all(len(line) <= 40 for line in block)
 
 
 @given(st.text())

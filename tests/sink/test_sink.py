@@ -21,7 +21,7 @@ def test_a_run_is_written_to_its_file(scene: Scene) -> None:
 
     assert list(scene.files()) == [RUN_FILE]
     assert scene.status() == "complete"
-    assert "Total            2\n" in scene.files()[RUN_FILE]
+    assert "Total              2 people\n" in scene.files()[RUN_FILE]
 
 
 def test_results_outside_a_run_go_to_their_day(scene: Scene) -> None:
@@ -72,7 +72,7 @@ def test_a_growing_file_is_rewritten_once_a_second_and_a_finished_one_at_once(sc
 
 
 def test_what_comes_after_completion_is_added(scene: Scene) -> None:
-    """A parked event that is redriven after the run was complete adds a result, and moves the end."""
+    """A parked event redriven after the run was complete gets its latest result and moves the end."""
     sink = scene.open()
     scene.write(marker(1), result(1, outcome=Outcome.PARKED))
     drain(sink)
@@ -81,8 +81,9 @@ def test_what_comes_after_completion_is_added(scene: Scene) -> None:
     drain(sink)
 
     text = scene.files()[RUN_FILE]
-    assert "parked           1\n" in text
-    assert "created          1\n" in text
+    assert "parked   " not in text
+    assert "  created          1\n" in text
+    assert "    before that: parked at 2026-11-23 07:15:01 UTC: Set aside, to be tried again later\n" in text
     assert "Ended:        2026-11-23 07:15:30 UTC\n" in text
 
 
@@ -125,13 +126,13 @@ def test_a_later_marker_of_a_run_wins(scene: Scene) -> None:
 
 
 def test_an_event_counts_once_towards_completion(scene: Scene) -> None:
-    """Two results of one event are both shown, but a run of two events is not complete with them."""
+    """Two results of one event are one, and a run of two events is not complete with them."""
     scene.write(marker(2), result(1, outcome=Outcome.PARKED), result(1))
 
     scene.follow()
 
     assert scene.status() == "running (1 of 2 results)"
-    assert "Total            2\n" in scene.files()[RUN_FILE]
+    assert "Total              1 person\n" in scene.files()[RUN_FILE]
 
 
 def test_a_rebuild_is_byte_identical(scene: Scene, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from consumer.model.topics import SYNC_LOG
 from consumer.sink import sink as module
 from consumer.sink.errors import SinkError, SinkInUse
 from consumer.sink.files import UNFINISHED, replace_file
-from consumer.sink.sink import STATE_FILE, Sink
-from consumer.sink.state import State
+from consumer.sink.sink import Sink
+from consumer.sink.state import STATE_FILE
 from tests.sink.scene import RUN_FILE, Scene, drain, marker, result, texts
 
 
@@ -38,13 +38,13 @@ class Unreachable(Codec):
         raise SchemaRegistryError("no answer", retriable=True)
 
 
-def no_room(may_write: Callable[[Path], bool]) -> Callable[[Path, str], None]:
+def no_room(may_write: Callable[[Path], bool]) -> Callable[[Path, bytes], None]:
     """Stands for ``replace_file`` where there is room for some files only."""
 
-    def replace(path: Path, text: str) -> None:
+    def replace(path: Path, content: bytes) -> None:
         if not may_write(path):
             raise OSError(28, "No space left on device")
-        replace_file(path, text)
+        replace_file(path, content)
 
     return replace
 
@@ -85,7 +85,7 @@ def test_a_state_of_a_newer_version_is_refused(scene: Scene, monkeypatch: pytest
     monkeypatch.setattr("consumer.sink.state.VERSION", 1)
 
     with pytest.raises(
-        SinkError, match="has version 2, this program writes version 1; move the log directory"
+        SinkError, match="has version 3, this program writes version 1; move the log directory"
     ):
         scene.open()
 
@@ -181,7 +181,7 @@ def test_a_batch_that_cannot_be_stored_is_stored_by_a_later_step(
     scene.write(marker(1), result(1))
     sink = scene.open()
     with monkeypatch.context() as patch:
-        patch.setattr(State, "_log", lambda _state, _key: sink._state._db.execute("no such statement"))
+        patch.setattr("consumer.sink.state.put", lambda db, _entries: db.execute("no such statement"))
         with pytest.raises(SinkError, match=r"\.sink\.sqlite3: "):
             sink.step(0)
 
@@ -195,14 +195,14 @@ def test_a_file_that_could_not_be_replaced_is_still_the_former_one(
 ) -> None:
     """An error while a file is replaced leaves the former file, and nothing unfinished beside it."""
     path = tmp_path / "log.txt"
-    replace_file(path, "former")
+    replace_file(path, b"former")
 
     def fail(_file: int) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="Input/output error"):
-        replace_file(path, "later")
+        replace_file(path, b"later")
 
     assert path.read_text(encoding="utf-8") == "former"
     assert list(tmp_path.iterdir()) == [path]
