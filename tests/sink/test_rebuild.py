@@ -102,6 +102,8 @@ def test_what_was_deleted_damaged_or_added_by_hand_is_put_right(
 
     assert (found.identical, found.differing, found.missing, found.extra) == (len(expected) - 2, 1, 1, 1)
     assert scene.files() == {**expected, "4100/notes.txt": "the office's own"}
+    with Catalog(scene.log_dir) as catalog:
+        assert {str(one.path): catalog.text(one) for one in catalog.newest()} == expected
     assert rebuilt(scene).is_as_it_should_be
 
 

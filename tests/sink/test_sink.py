@@ -1,15 +1,19 @@
 """The sink follows the topic and keeps the files level with it."""
 
+import itertools
 import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from consumer.model.events import Kind
 from consumer.model.results import Outcome, Result, RunMarker
+from consumer.model.topics import SYNC_LOG
+from consumer.sink.sink import Sink
 from tests.sink.scene import RUN_FILE, Scene, drain, marker, result, texts
 
 
@@ -85,6 +89,22 @@ def test_what_comes_after_completion_is_added(scene: Scene) -> None:
     assert "  created          1\n" in text
     assert "    before that: parked at 2026-11-23 07:15:01 UTC: Set aside, to be tried again later\n" in text
     assert "Ended:        2026-11-23 07:15:30 UTC\n" in text
+
+
+def test_where_many_files_are_behind_a_step_writes_for_about_a_second(scene: Scene) -> None:
+    """However many there are, the loop turns; the next steps write the others without waiting for records."""
+    scene.write(*(marker(0, run_id=f"r{number}") for number in range(12)))
+    ticks = itertools.count(step=0.1)
+    sink = Sink(scene.broker, SYNC_LOG, scene.codec, scene.log_dir, clock=ticks.__next__)
+    counts = [0]
+    with sink:
+        began = time.monotonic()
+        while counts[-1] < 12:
+            sink.step(20 if counts[-1] else 0)
+            counts.append(len(scene.files()))
+    assert time.monotonic() - began < 10
+    assert 3 <= len(counts) <= 9
+    assert all(0 < after - before < 8 for before, after in pairwise(counts))
 
 
 def test_close_writes_what_is_behind(scene: Scene) -> None:
