@@ -18,9 +18,6 @@ class _Company(Convertor[int]):
 
 
 class _Word(Convertor[str]):
-    def __init__(self, *words: str) -> None:
-        self.regex = "|".join(words)
-
     def convert(self, value: str) -> str:
         """The word."""
         return value
@@ -30,8 +27,16 @@ class _Word(Convertor[str]):
         return value
 
 
+class _Kind(_Word):
+    regex = "|".join(Kind)
+
+
+class _Scope(_Word):
+    regex = "runs|days"
+
+
 def register() -> None:
     """Make them known to starlette."""
     register_url_convertor("company", _Company())
-    register_url_convertor("kind", _Word(*Kind))
-    register_url_convertor("scope", _Word("runs", "days"))
+    register_url_convertor("kind", _Kind())
+    register_url_convertor("scope", _Scope())

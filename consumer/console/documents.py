@@ -172,17 +172,17 @@ class Log(BaseModel):
             kind=entry.key.kind,
             run_id=entry.key.run_id,
             day=entry.key.day,
-            trigger=marker and marker.trigger,
-            requested_by=marker and marker.requested_by,
+            trigger=None if marker is None else marker.trigger,
+            requested_by=None if marker is None else marker.requested_by,
             started_at=entry.started_at,
             last_handled_at=entry.last_handled_at,
             status=entry.status,
             reason=entry.reason,
-            expected=marker and marker.expected,
+            expected=None if marker is None else marker.expected,
             outcomes={str(outcome): count for outcome, count in entry.outcomes.items()},
             synced=entry.synced,
             not_synced=entry.not_synced,
-            file=entry.path and entry.path.name,
+            file=None if entry.path is None else entry.path.name,
         )
 
 
@@ -283,12 +283,12 @@ class DeadLetter(BaseModel):
         return cls(
             letter=str(letter.place),
             reason_code=letter.reason_code,
-            reason=story and story.reason,
-            stage=story and story.stage,
+            reason=None if story is None else story.reason,
+            stage=None if story is None else story.stage,
             failed_at=letter.failed_at,
-            redrive_count=story and story.redrive_count,
-            run_id=story and story.run_id,
-            source_topic=story and story.source_topic,
+            redrive_count=None if story is None else story.redrive_count,
+            run_id=None if story is None else story.run_id,
+            source_topic=None if story is None else story.source_topic,
         )
 
 
@@ -300,9 +300,9 @@ class DeadLetters(Page):
 
 
 class RedriveRequest(_Asked):
-    """Which dead letters are to go back: those of a reason, set aside before a moment. By default none do:
+    """Which dead letters are to go back: those of a reason, set aside before a moment.
 
-    a dry run tells how many would.
+    None do by default: a dry run tells how many would.
     """
 
     reason: Annotated[str, Field(pattern="^[a-z_]{1,60}$")] | None = None

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from consumer.console.access import LONGEST_NAME, Visitor
 from consumer.console.actions import ask_for_sync, redrive, set_settings
 from consumer.console.guard import Rates
-from consumer.console.pages import kind_of, seen_company
+from consumer.console.pages import company_of, kind_of
 from consumer.console.rendering import Pages
 from consumer.console.sessions import begin, end, visitor_of
 from consumer.console.sources import Sources
@@ -71,10 +71,7 @@ class Writing:
     async def sync(self, request: Request) -> Response:
         """The Sync button."""
         visitor, form = await self._checked(request)
-        company_id, kind = (
-            seen_company(self.sources, request, request.path_params["company_id"]),
-            kind_of(request),
-        )
+        company_id, kind = company_of(self.sources, request), kind_of(request)
         command = manual_sync(company_id, kind, visitor.name)
         if kind is Kind.TIMESHEETS:
             first, last = _day(form, "since"), _day(form, "until")
@@ -87,10 +84,7 @@ class Writing:
     async def settings(self, request: Request) -> Response:
         """A checkbox, toggle or choice; a script is told in JSON what is set now."""
         _, form = await self._checked(request)
-        company_id, kind = (
-            seen_company(self.sources, request, request.path_params["company_id"]),
-            kind_of(request),
-        )
+        company_id, kind = company_of(self.sources, request), kind_of(request)
         names = form.get("names", "").split()
         try:
             # A checkbox that is not ticked is not sent.
@@ -109,7 +103,7 @@ class Writing:
         visitor, form = await self._checked(request)
         company_id = None
         if "company_id" in request.path_params:
-            company_id = seen_company(self.sources, request, request.path_params["company_id"])
+            company_id = company_of(self.sources, request)
         elif not visitor.sees_all:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such page, or it is not yours to see.")
         try:
@@ -130,7 +124,7 @@ class Writing:
         if visitor is None or not self.sources.access.is_form_token(visitor, form.get("form_token", "")):
             raise HTTPException(
                 HTTPStatus.FORBIDDEN,
-                "This page was open for too long, or is not ours. Nothing was changed: go back, reload, try again.",
+                "The page was open for too long, or is not ours. Nothing was changed: reload it, try again.",
             )
         return visitor, form
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from consumer.console.actions import MOST_REDRIVEN, chosen_letters
 from consumer.console.charts import HEIGHT, WIDTH
 from consumer.console.live import SAMPLES
-from consumer.console.logs import catalog_of, entry_of, key_of, with_line_ends
+from consumer.console.logs import catalog_of, content_of, key_of, opened, text_file
 from consumer.console.progress import shown, stream
 from consumer.console.rendering import Pages
 from consumer.console.sessions import visitor_of
@@ -21,6 +21,8 @@ from consumer.console.sources import Sources
 from consumer.model.events import Kind
 from consumer.runs.dead_letters import Choice, histogram
 from consumer.sink.listing import Show, Wanted
+from consumer.sink.log_entry import LogEntry
+from consumer.sink.naming import LogKey
 from consumer.sync.choices import MEANING
 
 
@@ -84,14 +86,12 @@ class Reading:
         """Users or Timesheets: the list of syncs, the settings and the button."""
         company_id, kind = self.company_id(request), kind_of(request)
         page = _page_number(request)
+        entries, total = list[LogEntry](), 0
         with catalog_of(self.sources) as catalog:
-            where = {"company_id": company_id, "kind": kind}
-            total = 0 if catalog is None else catalog.count(**where)
-            entries = (
-                []
-                if catalog is None
-                else catalog.newest(**where, limit=PER_PAGE, offset=(page - 1) * PER_PAGE)
-            )
+            if catalog is not None:
+                total = catalog.count(company_id=company_id, kind=kind)
+                offset = (page - 1) * PER_PAGE
+                entries += catalog.newest(company_id=company_id, kind=kind, limit=PER_PAGE, offset=offset)
         run_id = request.query_params.get("run")
         return self.pages.page(
             request,
@@ -112,10 +112,7 @@ class Reading:
         company_id, kind = self.company_id(request), kind_of(request)
         wanted = Wanted(_show(request), _text(request, "search"))
         page = _page_number(request)
-        with catalog_of(self.sources) as catalog:
-            key = key_of(company_id, kind, request.path_params["scope"], request.path_params["name"])
-            entry = entry_of(catalog, key)
-            assert catalog is not None  # noqa: S101 - there is no entry without one
+        with opened(self.sources, self._key(request)) as (catalog, entry):
             found = catalog.page(entry, wanted, RESULTS_PER_PAGE, (page - 1) * RESULTS_PER_PAGE)
         return self.pages.page(
             request,
@@ -131,13 +128,8 @@ class Reading:
 
     def file(self, request: Request) -> Response:
         """A log's txt file, to be saved. Its name is the catalog's, whatever was asked for."""
-        company_id, kind = self.company_id(request), kind_of(request)
-        with catalog_of(self.sources) as catalog:
-            key = key_of(company_id, kind, request.path_params["scope"], request.path_params["name"])
-            entry = entry_of(catalog, key)
-            assert catalog is not None  # noqa: S101 - as above
-            text = catalog.text(entry)
-        return text_file(text, entry.path.name if entry.path else "log.txt", _line_ends(request))
+        with opened(self.sources, self._key(request)) as (catalog, entry):
+            return text_file(content_of(catalog, entry, _line_ends(request)), entry)
 
     def person(self, request: Request) -> Response:
         """What became of one user, shift or name, across all syncs."""
@@ -249,7 +241,11 @@ class Reading:
 
     def company_id(self, request: Request) -> int:
         """The company of the address. Raises HTTPException if it is none, or another's."""
-        return seen_company(self.sources, request, request.path_params["company_id"])
+        return company_of(self.sources, request)
+
+    def _key(self, request: Request) -> LogKey:
+        where = request.path_params
+        return key_of(self.company_id(request), kind_of(request), where["scope"], where["name"])
 
     @staticmethod
     def _now() -> datetime:
@@ -278,17 +274,14 @@ def seen_company(sources: Sources, request: Request, company_id: int) -> int:
     return company_id
 
 
+def company_of(sources: Sources, request: Request) -> int:
+    """The company of a page's address. Raises HTTPException as ``seen_company`` does."""
+    return seen_company(sources, request, request.path_params["company_id"])
+
+
 def kind_of(request: Request) -> Kind:
     """The kind of the address, which its route has checked."""
     return Kind(request.path_params["kind"])
-
-
-def text_file(text: str, name: str, line_ends: str | None) -> Response:
-    """A txt file to be saved under a name that holds no character but those of the sink's names."""
-    return PlainTextResponse(
-        with_line_ends(text, line_ends).encode(),
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
 
 
 def _refuse_unless_all(request: Request) -> None:

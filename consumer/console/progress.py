@@ -70,9 +70,7 @@ async def stream(live: Live, company_id: int, kind: Kind, run_id: str) -> AsyncI
 def _of_state(state: RunState) -> Shown:
     marker, words = state.marker, outcome_words(state.outcomes)
     if marker.phase is Phase.FAILED and state.is_over:
-        text = (
-            f"Could not go on: {marker.reason or 'no reason was given'}. Before that: {words or 'nothing'}."
-        )
+        text = f"Could not go on: {marker.reason or 'no reason was given'}. Before: {words or 'nothing'}."
         return Shown(marker.run_id, text, state.done, marker.expected, is_over=True, is_failed=True)
     if state.is_over:
         return Shown(

@@ -122,11 +122,15 @@ class Catalog:
         return next(iter(self._entries(["id = ?"], [log], 1)), None)
 
     def text(self, entry: LogEntry) -> str:
-        """What the log's file says. Raises SinkError if it is not there."""
+        """What the log's file says, a line break being one character. Raises SinkError if it is not there."""
+        return self.content(entry).decode().replace("\r\n", "\n")
+
+    def content(self, entry: LogEntry) -> bytes:
+        """The log's file as it is. Raises SinkError if it is not there."""
         if entry.path is None:
             raise SinkError("the file of this log is not written yet; try again in a second")
         try:
-            return (self._log_dir / entry.path).read_text("utf-8")
+            return (self._log_dir / entry.path).read_bytes()
         except OSError as error:
             raise SinkError(
                 f"{self._log_dir / entry.path} cannot be read: {error.strerror or error}"
