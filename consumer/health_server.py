@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import h11
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from consumer.exceptions import ConfigurationError, CrewsyncError
@@ -81,7 +81,7 @@ def url_of(listener: socket.socket) -> str:
 
 @contextmanager
 def serving(
-    listener: socket.socket, app: Starlette, name: str = "health", longest_s: float = 30.0
+    listener: socket.socket, app: ASGIApp, name: str = "health", longest_s: float = 30.0
 ) -> Iterator[None]:
     """Answer on a socket until the end, and close it. No connection lasts longer than ``longest_s``."""
     # Logging and signals belong to the program around it.

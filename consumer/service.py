@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import structlog
 
 from consumer.broker.port import Broker
+from consumer.console.live import Live
 from consumer.engine.config import EngineConfig
 from consumer.engine.limits import Limits
 from consumer.engine.links import Links
@@ -61,6 +62,7 @@ class Role(StrEnum):
     TIMESHEETS = "timesheets"
     RUNNER = "runner"
     SINK = "sink"
+    CONSOLE = "console"
 
 
 _FLOWS = (Role.USERS, Role.TIMESHEETS)
@@ -149,6 +151,10 @@ class Service:
         loops = [_SETTINGS, *(name for role in roles for name in _loops(role))]
         self._beats = {name: Heartbeat(name) for name in loops}
         self._flows = [role for role in roles if role in _FLOWS]
+        self.live: Live | None = None
+        if Role.CONSOLE in roles:
+            beat = self._beats[Role.CONSOLE].beat
+            self.live = Live(place.broker, place.codec, place.topics, self.engine_states, beat)
         self.handlers = HandlerLoop()
         self.error: BaseException | None = None
         self._settings_known = threading.Event()
@@ -236,6 +242,9 @@ class Service:
                 last = time.monotonic() + _LAST_LOOKS_S
                 while sink.step(_LAST_LOOK_S) and time.monotonic() < last:
                     pass
+            return
+        if role is Role.CONSOLE and self.live is not None:
+            self.live.run(self._stop)
             return
         if role is Role.RUNNER:
             config = self._runner_config()

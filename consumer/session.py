@@ -4,17 +4,22 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from getpass import getuser
 from types import FrameType
 
+from pydantic import SecretStr
 from rich.console import Console
 
 from consumer.broker.connect import connect
 from consumer.broker.port import Broker
 from consumer.config import Config
+from consumer.console.access import Access
+from consumer.console.app import console_app
+from consumer.console.live import Live
+from consumer.console.sources import Budget, Sources
 from consumer.display import Display
 from consumer.engine.links import Links
 from consumer.exceptions import TopicMissing
@@ -30,6 +35,7 @@ from consumer.service import Place, Role, Service, Tuning
 from consumer.sink.keeping import Keeping
 from consumer.sync.settings import Settings, read_settings
 from consumer.topics import TopicNames
+from consumer.upstream.budget_metrics import BUDGETS
 from consumer.upstreams import connect_upstreams
 from consumer.watchdog import Watchdog
 from consumer.whereabouts import whereabouts
@@ -37,6 +43,8 @@ from consumer.whereabouts import whereabouts
 
 EXIT_AT_ONCE = 130
 """The exit code after a second signal."""
+_LONGEST_CONNECTION_S = 600.0
+"""Long enough for a large file over a bad line; a page that follows a sync connects again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ class Session:
     place: Place
     display: Display
     stop: threading.Event
+    console_url: str | None
+    """Where the console is, if it is served here."""
 
     def syncs(self, company_id: int | None) -> Syncs:
         """The syncs of a company."""
@@ -97,16 +107,20 @@ def open_session(
         stack.callback(service.stop)
         watchdog = Watchdog(service.heartbeats, config.stuck_s, loop=service.handlers.loop)
         stack.enter_context(watchdog)
+        console_url = None
+        if service.live is not None:
+            console_url = stack.enter_context(_console(config, service, service.live, place))
+            display.say(f"Console: {console_url}")
         if listener is not None:
             health = Health(watchdog, service)
-            stack.enter_context(serving(listener, health_app(health, _token(config))))
+            stack.enter_context(serving(listener, health_app(health, _revealed(config.metrics_token))))
             display.say(f"Health and metrics: {url_of(listener)}")
         service.start()
         display.say("Reading what is on the log already ...")
         progress = Progress(broker, place.topics.sync_log, place.codec)
         stack.callback(progress.close)
         progress.catch_up(time.monotonic)
-        yield Session(config, service, progress, place, display, stop)
+        yield Session(config, service, progress, place, display, stop, console_url)
         service.stop()
         if service.error is not None:
             raise service.error
@@ -177,13 +191,45 @@ def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -
     )
 
 
-def _token(config: Config) -> str | None:
-    return None if config.metrics_token is None else config.metrics_token.get_secret_value()
+@contextmanager
+def _console(config: Config, service: Service, live: Live, place: Place) -> Iterator[str]:
+    """Serve the console until the end, and tell where."""
+    tokens = {
+        one.company_id: one.console_token.get_secret_value() for one in config.companies if one.console_token
+    }
+    sources = Sources(
+        place.broker,
+        place.codec,
+        place.topics,
+        {company_id: one.name for company_id, one in place.upstreams.companies.items()},
+        place.settings,
+        place.log_dir,
+        live,
+        Access.of(_revealed(config.console_token), tokens),
+        who(),
+        service.engine_states,
+        service.sink_state,
+        _budgets,
+    )
+    listener = listen(config.console_host, config.console_port, "CONSOLE")
+    with serving(listener, console_app(sources), "console", _LONGEST_CONNECTION_S):
+        yield url_of(listener)
+
+
+def _budgets() -> Mapping[int, Sequence[Budget]]:
+    found: dict[int, list[Budget]] = {}
+    for system, company_id, limit, remaining in BUDGETS.told():
+        found.setdefault(company_id, []).append(Budget(system, limit, remaining))
+    return found
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def roles_beside(config: Config) -> Sequence[Role]:
     """The roles of a process that asks for work: none, or all where no other process can do it."""
-    return list(Role) if config.is_embedded else []
+    return [role for role in Role if role is not Role.CONSOLE] if config.is_embedded else []
 
 
 def who() -> str:

@@ -45,7 +45,8 @@ def run(
                 _say_logs(session, states)
         session.display.forget_arrived()
         if session.goes_on():
-            session.display.say("Waiting for events. Ctrl-C drains and stops.")
+            where = f" The console is at {session.console_url}" if session.console_url else ""
+            session.display.say(f"Waiting for events.{where} Ctrl-C drains and stops.")
         while session.goes_on():
             session.stop.wait(_SAY_EVERY_S)
             session.display.say_arrived()

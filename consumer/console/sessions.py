@@ -1,6 +1,5 @@
 """Finds out who asks: by a session's cookie, a token sent along, or, where none is needed, by being here."""
 
-import secrets
 from dataclasses import dataclass, replace
 
 from starlette.datastructures import MutableHeaders
@@ -52,7 +51,7 @@ class Sessions:
             return visitor, None
         if request.url.path.startswith("/static/"):
             return Visitor(None, self.who), None
-        value = self.access.session_of(Visitor(None, self.who, secrets.token_urlsafe(12)))
+        value = self.access.session_of(Visitor(None, self.who))
         return self.access.visitor_of(value), value
 
 

@@ -1,6 +1,6 @@
 """What pages and API are made from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,4 +38,4 @@ class Sources:
     who: str
     engine_states: Callable[[], Mapping[str, EngineState | None]]
     sink_state: Callable[[], SinkState | None]
-    budgets: Callable[[], Mapping[int, list[Budget]]] = field(default=dict)
+    budgets: Callable[[], Mapping[int, Sequence[Budget]]] = field(default=dict)

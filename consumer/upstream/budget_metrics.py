@@ -1,5 +1,6 @@
 """What is told of request budgets: how much is left, and how long calls have waited."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -61,12 +62,25 @@ class BudgetFamilies:
             ),
         )
 
+    def told(self) -> Iterator[tuple[str, int, float, float]]:
+        """System, company, limit and remaining calls of each budget of which anything was told."""
+        remaining = dict(_by_labels(self.remaining))
+        for labels, limit in _by_labels(self.limit):
+            if limit:
+                yield (*labels, limit, remaining[labels])
+
     def of(self, system: str, company_id: int) -> BudgetMetrics:
         """Those of one company at one upstream, shown from the start."""
         labels = (system, str(company_id))
         return BudgetMetrics(
             self.limit.labels(*labels), self.remaining.labels(*labels), self.wait_seconds.labels(*labels)
         )
+
+
+def _by_labels(gauge: Gauge) -> Iterator[tuple[tuple[str, int], float]]:
+    for metric in gauge.collect():
+        for sample in metric.samples:
+            yield (sample.labels["system"], int(sample.labels["company"])), sample.value
 
 
 BUDGETS = BudgetFamilies.on(REGISTRY)

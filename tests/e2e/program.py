@@ -99,7 +99,7 @@ class Place:
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         # Any free port, since many are started at the same time.
-        self.settings = {"CREWSYNC_METRICS_PORT": "0", **(settings or {})}
+        self.settings = {"CREWSYNC_METRICS_PORT": "0", "CREWSYNC_CONSOLE_PORT": "0", **(settings or {})}
         self.started: list[Process] = []
 
     @property
