@@ -19,6 +19,7 @@ from consumer.console.rendering import Pages
 from consumer.console.sessions import visitor_of
 from consumer.console.sources import Sources
 from consumer.model.events import Kind
+from consumer.model.results import Outcome
 from consumer.runs.dead_letters import Choice, histogram
 from consumer.sink.listing import Show, Wanted
 from consumer.sink.log_entry import LogEntry
@@ -123,6 +124,7 @@ class Reading:
             found=found,
             wanted=wanted,
             shows=list(Show),
+            outcomes=list(Outcome),
             paging=Paging(page, found.total, RESULTS_PER_PAGE),
         )
 

@@ -27,15 +27,18 @@ class Pages:
     def page(
         self, request: Request, template: str, *, status: HTTPStatus = HTTPStatus.OK, **context: Any
     ) -> Response:
-        """A whole page. ``company_id`` in the context is the company whose menu is shown."""
+        """A whole page. ``company_id`` in the context is the company whose menu is shown, else the only one."""
         visitor = visitor_of(request)
         sink = self.sources.sink_state()
+        companies = self.companies(request)
+        only = next(iter(companies)) if len(companies) == 1 else None
         common = {
             "visitor": visitor,
             "form_token": None if visitor is None else self.sources.access.form_token(visitor),
             "can_log_out": visitor is not None and not self.sources.access.is_open,
-            "companies": self.companies(request),
+            "companies": companies,
             "company_id": None,
+            "menu_company": context.get("company_id") or only,
             "sink_problem": None if sink is None else sink.problem,
             "here": request.url.path,
         }
