@@ -27,7 +27,7 @@ class Pages:
     def page(
         self, request: Request, template: str, *, status: HTTPStatus = HTTPStatus.OK, **context: Any
     ) -> Response:
-        """A whole page. ``company_id`` in the context is the company whose menu is shown, else the only one."""
+        """A whole page. ``company_id`` in the context is the one whose menu is shown, else the only one."""
         visitor = visitor_of(request)
         sink = self.sources.sink_state()
         companies = self.companies(request)
