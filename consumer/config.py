@@ -212,13 +212,14 @@ def _incomplete(known: Mapping[str, str]) -> list[str]:
 def _unguarded(known: Mapping[str, str]) -> list[str]:
     """Beyond this machine, what the process tells of itself is for those who have a token."""
     host = known.get("metrics_host", "localhost").strip()
-    if _is_loopback(host) or "metrics_token" in known:
+    if is_loopback(host) or "metrics_token" in known:
         return []
     name = f"{PREFIX}METRICS_TOKEN"
     return [f"{name} (or {name}_FILE): missing, though {PREFIX}METRICS_HOST lets others in"]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on this host."""
     try:
         return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -256,6 +257,14 @@ def _env_file(path: Path) -> dict[str, str]:
         }
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the settings' file {path} cannot be read ({_why(error)})") from None
+
+
+def read_secret(path: Path) -> str:
+    """A secret from a file, as the settings take it. Raises ConfigurationError, without the secret."""
+    try:
+        return _sendable(SecretStr(_secret(path))).get_secret_value()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: the secret cannot be used ({_why(error)})") from None
 
 
 def _secret(path: Path) -> str:
