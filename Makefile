@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: help run run-kafka demo test test-kafka chaos bench lint format lock clean
+.PHONY: help run run-kafka demo test test-kafka chaos bench lint check-deploy format lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: $(BENCH_READY) ## Measure crewsync and its peers on a local Apache Kafka 
 lint: $(READY) ## Check style, types and the lock
 	@echo "ruff ..." && $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "mypy ..." && $(BIN)/mypy
+
+check-deploy: ## Validate what is in deploy/, and carry out the image's steps without Docker
+	@PYTHON=$(PYTHON) deploy/check.sh
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
