@@ -1,6 +1,8 @@
 """What deploy/ says agrees with the program: settings, roles, times and secrets; containers are confined."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -217,3 +219,41 @@ def test_the_image_holds_all_that_the_program_depends_on() -> None:
     )
     assert declared
     assert set(declared) <= set(pins("requirements-run.lock"))
+
+
+def test_the_secrets_of_compose_are_made_once_for_the_owner_and_the_containers(tmp_path: Path) -> None:
+    """The containers read them as another user, from a folder that nobody else on the machine enters."""
+    script = shutil.copy(DEPLOY / "compose/make-secrets.sh", tmp_path)
+    folder = tmp_path / "secrets"
+
+    def made() -> Mapping[str, str]:
+        subprocess.run([script], check=True, timeout=10)  # noqa: S603 - the script under test
+        return {path.name: path.read_text("utf-8").strip() for path in folder.iterdir()}
+
+    first = made()
+    assert made() == first
+    assert set(first) == {Path(one["file"]).name for one in COMPOSE["secrets"].values()}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
+    assert first["smartbarrel_api_key"] == first["procore_client_secret"]
+    assert len(set(first.values())) == len(first) - 1
+
+
+def test_the_secrets_of_compose_leave_neither_for_the_repository_nor_for_the_image() -> None:
+    assert "deploy/compose/secrets/" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    allowed = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert "*" in allowed
+    assert not any(line.startswith("!deploy/compose") for line in allowed)
+
+
+def test_the_alerts_are_given_to_the_prometheus_operator_as_they_are(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text(
+        "# Why.\n---\ngroups:\n  - name: a\n    rules:\n      - alert: A\n        expr: |\n          x\n\n          > 1\n",
+        encoding="utf-8",
+    )
+    command = [KUBERNETES / "components/monitoring/rule.sh", rules]
+    printed = subprocess.run(command, check=True, timeout=10, capture_output=True, text=True)  # noqa: S603 - ours
+    rule = yaml.safe_load(printed.stdout)
+    assert (rule["kind"], rule["metadata"]["name"]) == ("PrometheusRule", "crewsync")
+    assert rule["spec"] == yaml.safe_load(rules.read_text("utf-8"))
