@@ -249,7 +249,8 @@ def test_the_secrets_of_compose_leave_neither_for_the_repository_nor_for_the_ima
 def test_the_alerts_are_given_to_the_prometheus_operator_as_they_are(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yml"
     rules.write_text(
-        "# Why.\n---\ngroups:\n  - name: a\n    rules:\n      - alert: A\n        expr: |\n          x\n\n          > 1\n",
+        "# Why.\n---\ngroups:\n  - name: a\n    rules:\n"
+        "      - alert: A\n        expr: |\n          x\n\n          > 1\n",
         encoding="utf-8",
     )
     command = [KUBERNETES / "components/monitoring/rule.sh", rules]
