@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: help run run-kafka demo test test-kafka chaos bench lint format lock clean
+.PHONY: help run run-kafka demo test test-kafka chaos bench lint check-deploy format lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,15 +58,23 @@ lint: $(READY) ## Check style, types and the lock
 	@echo "ruff ..." && $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "mypy ..." && $(BIN)/mypy
 
+check-deploy: ## Validate what is in deploy/, and carry out the image's steps without Docker
+	@PYTHON=$(PYTHON) deploy/check.sh
+
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
 
-lock: $(READY) ## Renew requirements.lock and requirements-bench.lock (hashes only, no registry addresses)
+lock: $(READY) ## Renew all four locks (hashes only, no registry addresses)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
 	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe --extra dev \
 		--no-emit-options --no-emit-trusted-host -o requirements.lock pyproject.toml
 	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe --extra bench \
 		--no-emit-options --no-emit-trusted-host -o requirements-bench.lock pyproject.toml
+	@# What runs in the image, and what builds it, at the versions that are tested with.
+	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe -c requirements.lock \
+		--no-emit-options --no-emit-trusted-host -o requirements-run.lock pyproject.toml
+	@echo hatchling | $(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe \
+		-c requirements.lock --no-emit-options --no-emit-trusted-host --no-annotate -o deploy/image/build.lock -
 
 clean: ## Remove what was built and everything that runs left behind (logs included)
 	@rm -rf $(VENV) $(BENCH_VENV) .cache var dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -289,6 +289,14 @@ def _env_file(path: Path) -> dict[str, str]:
         raise ConfigurationError(f"the settings' file {path} cannot be read ({_why(error)})") from None
 
 
+def read_secret(path: Path) -> str:
+    """A secret from a file, as the settings take it. Raises ConfigurationError, without the secret."""
+    try:
+        return _sendable(SecretStr(_secret(path))).get_secret_value()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: the secret cannot be used ({_why(error)})") from None
+
+
 def _secret(path: Path) -> str:
     with path.open("rb") as file:
         content = file.read(_LARGEST_SECRET + 1)

@@ -14,9 +14,10 @@ from consumer.commands import sandbox_edits
 from consumer.commands.options import Json
 from consumer.commands.rows import print_json, print_rows
 from consumer.commands.sandbox_state import name_of, sandbox_config, sandbox_state
+from consumer.config import is_loopback, read_secret
 from consumer.exceptions import ConfigurationError
 from consumer.sandbox.demo import load_demo
-from consumer.sandbox.server import start
+from consumer.sandbox.server import LOOPBACK, start
 from consumer.sandbox.settings import settings_for
 
 
@@ -41,7 +42,7 @@ _MOST_PORT = 65_533
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0917 - each is an option of the command
     port: Annotated[
         int | None,
         typer.Option(
@@ -51,6 +52,16 @@ def serve(
     port_procore: Port = 0,
     port_login: Port = 0,
     port_smartbarrel: Port = 0,
+    host: Annotated[
+        str, typer.Option(help="The IPv4 address to listen on; beyond this machine with --secret-file only.")
+    ] = LOOPBACK,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with what is taken as Procore's client secret and as SmartBarrel's API key, "
+            "in place of invented ones that everybody knows."
+        ),
+    ] = None,
     state: Annotated[
         Path | None, typer.Option(help="The state's file.", show_default="CREWSYNC_SANDBOX_STATE")
     ] = None,
@@ -62,10 +73,13 @@ def serve(
     config = sandbox_config()
     ports = (port_procore, port_login, port_smartbarrel) if port is None else (port, port + 1, port + 2)
     path, data = state or config.sandbox_state, load_demo()
+    if secret_file is None and not is_loopback(host):
+        raise ConfigurationError(f"--secret-file is missing, though --host {host} lets others in")
+    secret = None if secret_file is None else read_secret(secret_file)
     # A service manager's way to ask for the end is the same as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sandbox = start(path, data, faults=config.sandbox_faults, ports=ports)
+        sandbox = start(path, data, faults=config.sandbox_faults, ports=ports, host=host, secret=secret)
     except OSError as error:
         raise ConfigurationError(f"the sandbox cannot be served: {error.strerror or error}") from None
     with sandbox:
@@ -76,7 +90,7 @@ def serve(
             f"  SmartBarrel: {at.smartbarrel_url}\n"
             "With these settings another process uses it:\n"
         )
-        for name, value in settings_for(at, data).items():
+        for name, value in settings_for(at, data, secret_file).items():
             sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
         sys.stdout.flush()
         try:

@@ -1,4 +1,4 @@
-"""Runs both upstream systems in this process, on free loopback ports, with their state in one file."""
+"""Runs both upstream systems in this process, with their state in one file; unless asked, on loopback."""
 
 import asyncio
 import socket
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,7 +31,8 @@ from consumer.sandbox.store import SandboxState
 START_WITHIN_S = 10.0
 STOP_WITHIN_S = 5.0
 
-_HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
+_ANY = "0.0.0.0"  # noqa: S104 - only compared with
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def start(
     middleware: Sequence[Middleware] = (),
     faults: Path | None = None,
     ports: tuple[int, int, int] = (0, 0, 0),
+    host: str = LOOPBACK,
+    secret: str | None = None,
 ) -> RunningSandbox:
     """Start Procore, its login server and SmartBarrel, and return once all three answer.
 
@@ -102,6 +105,8 @@ def start(
     ``middleware`` stands around all of that.
     ``unique_origin_ids`` off lets origin ids repeat, since no source says that Procore refuses them for
     people and timecards. ``ports`` are Procore's, its login server's and SmartBarrel's; 0 takes a free one.
+    ``host`` is the IPv4 address to listen on, and
+    ``secret`` takes the place of the invented credentials, which everybody knows.
 
     Raises ConfigurationError if the state or the faults cannot be used, OSError if a port is taken,
     TimeoutError if the servers do not come up in time.
@@ -111,9 +116,12 @@ def start(
     with closing(connect(state)) as db:
         if is_new(db):
             seed(db, load_demo() if data is None else data)
-    sockets = _listen(ports)
-    urls = [f"http://{_HOST}:{each.getsockname()[1]}" for each in sockets]
-    address = SandboxAddress(*urls)
+    sockets = _listen(host, ports)
+    # Whoever listens everywhere is reached by this machine's name.
+    name = socket.gethostname() if host == _ANY else host
+    urls = [f"http://{name}:{each.getsockname()[1]}" for each in sockets]
+    known = SandboxAddress(*urls)
+    address = known if secret is None else replace(known, client_secret=secret, api_key=secret)
     around: Any = {"middleware": middleware, "faults": rules, "latency_s": latency_s}
 
     db = connect(state)
@@ -145,19 +153,19 @@ def start(
     return RunningSandbox(state, address, rules, listeners, thread)
 
 
-def _listen(ports: Sequence[int]) -> list[socket.socket]:
+def _listen(host: str, ports: Sequence[int]) -> list[socket.socket]:
     with ExitStack() as opened:
-        sockets = [opened.enter_context(_listening(port)) for port in ports]
+        sockets = [opened.enter_context(_listening(host, port)) for port in ports]
         opened.pop_all()
     return sockets
 
 
-def _listening(port: int) -> socket.socket:
+def _listening(host: str, port: int) -> socket.socket:
     # Only if the protocol is named does asyncio turn Nagle's algorithm off, which else costs 40 ms a request.
     each = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        each.bind((_HOST, port))
+        each.bind((host, port))
         each.listen()
     except OSError:
         each.close()

@@ -5,6 +5,7 @@ import shlex
 import signal
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +139,33 @@ def test_with_real_upstreams_nothing_is_served_shown_or_edited(place: Place, arg
 def test_without_a_state_it_is_said_what_makes_one(place: Place) -> None:
     assert "there is no sandbox state" in refusal(place, "users")
     assert not place.sandbox.exists()
+
+
+def test_beyond_this_machine_the_sandbox_demands_a_secret_of_its_own(place: Place) -> None:
+    assert "--secret-file is missing" in refusal(place, "serve", "--host", "0.0.0.0", code=2)  # noqa: S104 - refused
+
+
+def test_a_secret_from_a_file_is_taken_by_both_systems_and_told_to_nobody(
+    place: Place, tmp_path: Path
+) -> None:
+    """127.0.0.2 is another address of this machine, so others are not let in by a test."""
+    file = tmp_path / "secret"
+    file.write_text("of-its-own-3f9a\n", encoding="utf-8")
+    process = place.start("sandbox", "serve", "--host", "127.0.0.2", "--secret-file", str(file))
+    process.until(lambda: "CREWSYNC_COMPANIES" in process.stdout)
+    settings = settings_of(process)
+
+    assert settings["CREWSYNC_PROCORE_URL"].startswith("http://127.0.0.2:")
+    assert "of-its-own-3f9a" not in process.stdout + process.stderr
+    assert USER["first_name"] in place.run("plan", "user", str(USER["id"]), **settings).stdout
+    wrong = {name: value for name, value in settings.items() if not name.endswith("_FILE")}
+    refused = place.start(
+        "plan",
+        "user",
+        str(USER["id"]),
+        **wrong,
+        CREWSYNC_PROCORE_CLIENT_SECRET="sandbox-client-secret",
+        CREWSYNC_SMARTBARREL_API_KEY="sandbox-api-key",
+    )
+    assert refused.end() != 0
+    assert process.stop(signal.SIGTERM) == 0
