@@ -31,7 +31,7 @@ from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
 
 PREFIX = "CREWSYNC_"
 _SECRETS = ("procore_client_id", "procore_client_secret", "smartbarrel_api_key")
-_IN_FILES = (*_SECRETS, "metrics_token")
+_IN_FILES = (*_SECRETS, "metrics_token", "webhooks_token")
 """The settings that may be given as a file."""
 _REAL = ("companies", "smartbarrel_url", "procore_url", "procore_login_url", *_SECRETS)
 """Whoever sets one of these means real upstreams, so the sandbox must not start in their place."""
@@ -120,6 +120,10 @@ class Config(BaseModel):
     metrics_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$")
     metrics_port: int = Field(9464, ge=0, le=65535)
     metrics_token: SecretStr | None = None
+    webhooks_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$")
+    webhooks_port: int = Field(8081, ge=0, le=65535)
+    webhooks_token: SecretStr | None = None
+    webhooks_own_ids: str = Field("", pattern=r"^[A-Za-z0-9_-]*( *, *[A-Za-z0-9_-]+)*$")
     stuck_s: float = Field(120.0, ge=1, le=86_400)
 
     @property

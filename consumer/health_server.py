@@ -17,25 +17,30 @@ from consumer.exceptions import ConfigurationError, CrewsyncError
 
 _START_WITHIN_S = 10.0
 _STOP_WITHIN_S = 5.0
-_LONGEST_CONNECTION_S = 30.0
 _LARGEST_HEAD = 16_384
 _BACKLOG = 64
 
 
-class _ShortConnection(H11Protocol):
+def _short_connection(longest_s: float) -> type[H11Protocol]:
     """A connection that is closed in time, so that whoever says nothing, or ever so slowly, takes no room."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own
-        super().connection_made(transport)
-        self.loop.call_later(_LONGEST_CONNECTION_S, transport.close)
+    class ShortConnection(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own
+            super().connection_made(transport)
+            self.loop.call_later(longest_s, transport.close)
+
+    return ShortConnection
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take a port, 0 for any free one. Raises ConfigurationError that names the setting to change."""
+def listen(host: str, port: int, setting: str = "METRICS") -> socket.socket:
+    """Take a port, 0 for any free one. Raises ConfigurationError that names the setting to change.
+
+    ``setting`` is what stands in the settings' names before ``_HOST`` and ``_PORT``.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"CREWSYNC_METRICS_HOST: {host} is no address ({error})") from None
+        raise ConfigurationError(f"CREWSYNC_{setting}_HOST: {host} is no address ({error})") from None
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,7 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise ConfigurationError(_why(error, host, port)) from None
+        raise ConfigurationError(_why(error, host, port, setting)) from None
     return listener
 
 
@@ -54,13 +59,18 @@ def url_of(listener: socket.socket) -> str:
 
 
 @contextmanager
-def serving(listener: socket.socket, app: Starlette) -> Iterator[None]:
-    """Answer on a socket until the end, and close it."""
+def serving(
+    listener: socket.socket, app: Starlette, name: str = "health", longest_s: float = 30.0
+) -> Iterator[None]:
+    """Answer on a socket until the end, and close it; no connection lasts longer than ``longest_s`` seconds.
+
+    ``name`` is the thread's.
+    """
     # Logging and signals belong to the program around it.
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http=_ShortConnection,
+            http=_short_connection(longest_s),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -72,14 +82,14 @@ def serving(listener: socket.socket, app: Starlette) -> Iterator[None]:
         )
     )
     thread = threading.Thread(
-        target=lambda: asyncio.run(server.serve(sockets=[listener])), name="health", daemon=True
+        target=lambda: asyncio.run(server.serve(sockets=[listener])), name=name, daemon=True
     )
     thread.start()
     try:
         deadline = time.monotonic() + _START_WITHIN_S
         while not server.started:
             if time.monotonic() > deadline or not thread.is_alive():
-                raise CrewsyncError("the server of health and metrics did not start")
+                raise CrewsyncError(f"the server of {name} did not start")
             time.sleep(0.002)
         yield
     finally:
@@ -88,9 +98,9 @@ def serving(listener: socket.socket, app: Starlette) -> Iterator[None]:
         listener.close()
 
 
-def _why(error: OSError, host: str, port: int) -> str:
+def _why(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"CREWSYNC_METRICS_PORT: {port} is taken on {host}; choose another, or 0 for any free one"
+        return f"CREWSYNC_{setting}_PORT: {port} is taken on {host}; choose another, or 0 for any free one"
     if error.errno == errno.EACCES:
-        return f"CREWSYNC_METRICS_PORT: {port} may not be used by this user; choose one above 1023"
-    return f"CREWSYNC_METRICS_HOST: {host} cannot be listened on ({error.strerror})"
+        return f"CREWSYNC_{setting}_PORT: {port} may not be used by this user; choose one above 1023"
+    return f"CREWSYNC_{setting}_HOST: {host} cannot be listened on ({error.strerror})"

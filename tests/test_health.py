@@ -16,7 +16,6 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from consumer import health_server
 from consumer.engine.state import CompanyState, EngineState, PartitionState
 from consumer.exceptions import ConfigurationError
 from consumer.health import Health, health_app
@@ -24,6 +23,7 @@ from consumer.health_server import listen, serving, url_of
 from consumer.sink.sink import SinkState
 from consumer.version import program_version
 from consumer.watchdog import Heartbeat, Watchdog
+from consumer.webhooks.reader import ReaderState
 
 
 TOKEN = "token-5f4dcc3b5aa7"
@@ -50,12 +50,16 @@ class Work:
     is_running: bool = True
     engines: dict[str, EngineState | None] = field(default_factory=lambda: {"users": READY})
     sink: SinkState | None = field(default_factory=lambda: SinkState(17))
+    webhooks: ReaderState | None = None
 
     def engine_states(self) -> Mapping[str, EngineState | None]:
         return self.engines
 
     def sink_state(self) -> SinkState | None:
         return self.sink
+
+    def webhooks_state(self) -> ReaderState | None:
+        return self.webhooks
 
 
 @dataclass
@@ -404,12 +408,9 @@ def spoken(listener: socket.socket, data: bytes) -> bytes:
     return said
 
 
-def test_whoever_says_nothing_or_never_ends_is_hung_up_on(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health_server, "_LONGEST_CONNECTION_S", 0.2)
+def test_whoever_says_nothing_or_never_ends_is_hung_up_on(scene: Scene) -> None:
     listener = listen("127.0.0.1", 0)
-    with serving(listener, health_app(scene.health, None)):
+    with serving(listener, health_app(scene.health, None), longest_s=0.2):
         assert spoken(listener, b"") == b""
         assert spoken(listener, b"GET /live HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
 

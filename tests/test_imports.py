@@ -20,6 +20,7 @@ LAYERS = [
     {"sync"},
     {"topics", "config", "logs", "watchdog"},
     {"runs", "sink", "sandbox", "upstreams"},
+    {"webhooks"},
     {"service", "display", "health", "health_server", "plan_text", "whereabouts"},
     {"doctor"},
     {"session"},
