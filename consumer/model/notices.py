@@ -9,8 +9,8 @@ class WebhookNotice:
     """One delivery of a webhook that is about a user, who is to be read from Procore.
 
     ``notice_id`` is the same each time that Procore delivers it. ``changed_at`` is Procore's own word, None
-    if it gives none; ``changed_by`` and ``application`` are the ids of the user and of the application that have
-    made the change, as far as Procore names them.
+    if it gives none; ``changed_by`` and ``application`` are the ids of the user and of the application that
+    have made the change, as far as Procore names them.
     """
 
     company_id: int
