@@ -32,7 +32,7 @@ from consumer.webhooks.webhook_metrics import ENDINGS
 TOPICS = TopicNames()
 GROUP = "crewsync-webhooks"
 HERE, AWAY = 4281001, 4281002
-PATIENCE_S = 20.0
+PATIENCE_S = 15.0
 OWN = "5001"
 
 
