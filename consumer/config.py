@@ -31,7 +31,7 @@ from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
 
 PREFIX = "CREWSYNC_"
 _SECRETS = ("procore_client_id", "procore_client_secret", "smartbarrel_api_key")
-_IN_FILES = (*_SECRETS, "metrics_token", "console_token")
+_IN_FILES = (*_SECRETS, "metrics_token", "console_token", "webhooks_token")
 """The settings that may be given as a file."""
 _REAL = ("companies", "smartbarrel_url", "procore_url", "procore_login_url", *_SECRETS)
 """Whoever sets one of these means real upstreams, so the sandbox must not start in their place."""
@@ -128,6 +128,10 @@ class Config(BaseModel):
     console_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$")
     console_port: int = Field(8080, ge=0, le=65535)
     console_token: SecretStr | None = Field(None, min_length=SHORTEST_TOKEN)
+    webhooks_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$")
+    webhooks_port: int = Field(8081, ge=0, le=65535)
+    webhooks_token: SecretStr | None = None
+    webhooks_own_ids: str = Field("", pattern=r"^[A-Za-z0-9_-]*( *, *[A-Za-z0-9_-]+)*$")
     stuck_s: float = Field(120.0, ge=1, le=86_400)
 
     @property

@@ -27,6 +27,7 @@ from consumer.metric_families import REGISTRY
 from consumer.sink.sink import SinkState
 from consumer.version import program_version
 from consumer.watchdog import Watchdog
+from consumer.webhooks.reader import ReaderState
 
 
 _OK, _UNAUTHORIZED, _UNAVAILABLE = 200, 401, 503
@@ -47,6 +48,9 @@ class Shown(Protocol):
 
     def sink_state(self) -> SinkState | None:
         """The state of the sink."""
+
+    def webhooks_state(self) -> ReaderState | None:
+        """What waits of the webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Health:
         """Everything, for a person or a tool that looks into a running process."""
         now = time.monotonic()
         engines = self.work.engine_states()
-        sink = self.work.sink_state()
+        sink, webhooks = self.work.sink_state(), self.work.webhooks_state()
         return {
             "version": program_version(),
             "python": platform.python_version(),
@@ -88,6 +92,7 @@ class Health:
             "loops_turned_s_ago": {beat.name: _rounded(beat.age_s()) for beat in self.watchdog.heartbeats},
             "engines": {name: engine and _engine(engine, now) for name, engine in engines.items()},
             "sink": None if sink is None else _shown(sink),
+            "webhooks": None if webhooks is None else {**_shown(webhooks), "held_s": dict(webhooks.held_s)},
         }
 
 
@@ -176,7 +181,7 @@ def _company(company: CompanyState) -> Mapping[str, Any]:
     return {**_shown(company), "breakers": dict(company.breakers)}
 
 
-def _shown(state: EngineState | PartitionState | CompanyState | SinkState) -> dict[str, Any]:
+def _shown(state: EngineState | PartitionState | CompanyState | SinkState | ReaderState) -> dict[str, Any]:
     return {each.name: getattr(state, each.name) for each in fields(state)}
 
 

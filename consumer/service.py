@@ -40,6 +40,8 @@ from consumer.topics import TopicNames
 from consumer.upstream import procore, smartbarrel
 from consumer.upstreams import Upstreams
 from consumer.watchdog import Heartbeat
+from consumer.webhooks.inbox import Inbox
+from consumer.webhooks.reader import ReaderConfig, ReaderState, WebhookReader
 
 
 log = structlog.get_logger(__name__)
@@ -49,6 +51,8 @@ _JOIN_S = 60.0
 _OUTAGE_S = 300.0
 _SETTINGS = "settings"
 """The name of the loop that follows the companies' settings."""
+_INTAKE = "webhooks-intake"
+"""The name of the loop that writes what webhooks tell."""
 _BEAT_EVERY_S = 1.0
 _REDRIVE_AFTER_S = 30.0
 _LAST_LOOK_S = 0.2
@@ -63,8 +67,11 @@ class Role(StrEnum):
     RUNNER = "runner"
     SINK = "sink"
     CONSOLE = "console"
+    WEBHOOKS = "webhooks"
 
 
+USUAL_ROLES = tuple(role for role in Role if role is not Role.WEBHOOKS)
+"""What a process may do without being reached from outside."""
 _FLOWS = (Role.USERS, Role.TIMESHEETS)
 """The roles that handle events."""
 
@@ -96,6 +103,8 @@ class Place:
     keeping: Keeping = field(default_factory=Keeping)
     instance_id: str | None = None
     tuning: Tuning = field(default_factory=Tuning)
+    own_ids: frozenset[str] = frozenset()
+    """As which crewsync itself changes Procore."""
 
 
 def collect_rarely() -> None:
@@ -148,6 +157,8 @@ class Service:
         self._closed = False
         self._engines: dict[Role, Engine] = {}
         self._sink: Sink | None = None
+        self._webhooks: WebhookReader | None = None
+        self.inbox = Inbox(place.broker)
         loops = [_SETTINGS, *(name for role in roles for name in _loops(role))]
         self._beats = {name: Heartbeat(name) for name in loops}
         self._flows = [role for role in roles if role in _FLOWS]
@@ -191,6 +202,10 @@ class Service:
     def sink_state(self) -> SinkState | None:
         """The state of the sink, None before it has started. Called from any thread."""
         return None if self._sink is None else self._sink.shown
+
+    def webhooks_state(self) -> ReaderState | None:
+        """What waits of the webhooks, None before that is known. Called from any thread."""
+        return None if self._webhooks is None else self._webhooks.shown
 
     def stop(self) -> None:
         """Drain and commit, within the engines' deadline, and leave. May be called twice."""
@@ -259,6 +274,9 @@ class Service:
                 on_turn=beat,
             ).run(self._stop)
             return
+        if role is Role.WEBHOOKS:
+            self._read_webhooks()
+            return
         self._consume(role)
 
     def _consume(self, role: Role) -> None:
@@ -281,7 +299,6 @@ class Service:
         )
         self._engines[role] = engine
         engine.metrics.init_companies(companies.keys(), smartbarrel.NAME if users else procore.NAME)
-        name = _redrive(role)
         redriver = Redriver(
             place.broker,
             place.codec,
@@ -289,12 +306,35 @@ class Service:
             engine.is_clear,
             engine.is_stale,
             engine.metrics,
-            on_turn=self._beats[name].beat,
+            on_turn=self._beats[_redrive(role)].beat,
         )
-        beside = threading.Thread(target=self._guarded, args=(name, redriver.run), name=name, daemon=True)
+        self._run_beside(_redrive(role), redriver.run, engine.run)
+
+    def _read_webhooks(self) -> None:
+        """Read the users whom webhooks are about, and beside it write what comes in."""
+        place, prefix = self._place, self._place.topics.prefix
+        config = ReaderConfig(
+            group=f"{prefix}crewsync-webhooks",
+            transactional_id=f"{prefix}crewsync-webhooks-{self._instance}",
+            topics=place.topics,
+            instance_id=place.instance_id and f"webhooks-{place.instance_id}",
+            own_ids=place.own_ids,
+        )
+        companies, beat = place.upstreams.companies, self._beats[Role.WEBHOOKS].beat
+        self._webhooks = reader = WebhookReader(
+            place.broker, place.codec, config, companies, self.handlers.loop, beat
+        )
+        writer_beat = self._beats[_INTAKE].beat
+        self._run_beside(_INTAKE, lambda stop: self.inbox.run(stop, writer_beat), reader.run)
+
+    def _run_beside(
+        self, name: str, aside: Callable[[threading.Event], None], main: Callable[[threading.Event], None]
+    ) -> None:
+        """Do the main thing here, and the other beside it, until both have ended."""
+        beside = threading.Thread(target=self._guarded, args=(name, aside), name=name, daemon=True)
         beside.start()
         try:
-            engine.run(self._stop)
+            main(self._stop)
         finally:
             self._stop.set()
             beside.join(_JOIN_S)
@@ -339,6 +379,8 @@ def _redrive(role: Role) -> str:
 
 
 def _loops(role: Role) -> Sequence[str]:
+    if role is Role.WEBHOOKS:
+        return [role, _INTAKE]
     return [role, _redrive(role)] if role in _FLOWS else [role]
 
 

@@ -5,9 +5,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from getpass import getuser
+from socket import socket
 from types import FrameType
 
 from pydantic import SecretStr
@@ -22,7 +23,7 @@ from consumer.console.live import Live
 from consumer.console.sources import Budget, Sources
 from consumer.display import Display
 from consumer.engine.links import Links
-from consumer.exceptions import TopicMissing
+from consumer.exceptions import ConfigurationError, TopicMissing
 from consumer.health import Health, health_app
 from consumer.health_server import listen, serving, url_of
 from consumer.logs import configure
@@ -31,13 +32,14 @@ from consumer.model.registry import SchemaRegistry
 from consumer.runs.planning import known_links
 from consumer.runs.progress import Progress
 from consumer.runs.sync import Syncs, Watch, only
-from consumer.service import Place, Role, Service, Tuning
+from consumer.service import USUAL_ROLES, Place, Role, Service, Tuning
 from consumer.sink.keeping import Keeping
 from consumer.sync.settings import Settings, read_settings
 from consumer.topics import TopicNames
 from consumer.upstream.budget_metrics import BUDGETS
 from consumer.upstreams import connect_upstreams
 from consumer.watchdog import Watchdog
+from consumer.webhooks.intake import LONGEST_CONNECTION_S, PATH, Intake, intake_app
 from consumer.whereabouts import whereabouts
 
 
@@ -99,6 +101,7 @@ def open_session(
         display = stack.enter_context(Display(console))
         broker = _broker(config, stack, display)
         listener = stack.enter_context(listen(config.metrics_host, config.metrics_port)) if serves else None
+        hooks = _hooks_listener(config, stack) if serves and Role.WEBHOOKS in roles else None
         created = broker.ensure_topics(TopicNames(config.topic_prefix).specs())
         if created:
             display.say(f"Created {len(created)} topics.")
@@ -116,6 +119,9 @@ def open_session(
             stack.enter_context(serving(listener, health_app(health, _revealed(config.metrics_token))))
             display.say(f"Health and metrics: {url_of(listener)}")
         service.start()
+        if hooks is not None:
+            stack.enter_context(_taking_webhooks(hooks, config, place, service))
+            display.say(f"Webhooks: {url_of(hooks)}{PATH.removeprefix('/')}")
         display.say("Reading what is on the log already ...")
         progress = Progress(broker, place.topics.sync_log, place.codec)
         stack.callback(progress.close)
@@ -188,6 +194,7 @@ def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -
         Keeping(config.log_line_ends, config.log_days),
         config.instance_id,
         Tuning(config.in_flight, config.in_flight_per_company, config.hold_s, config.drain_s),
+        frozenset(one.strip() for one in config.webhooks_own_ids.split(",") if one.strip()),
     )
 
 
@@ -227,9 +234,37 @@ def _revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
+def usual_roles(config: Config) -> Sequence[Role]:
+    """All roles; the intake of webhooks once there is a token, without which it lets nobody in."""
+    return USUAL_ROLES if config.webhooks_token is None else list(Role)
+
+
 def roles_beside(config: Config) -> Sequence[Role]:
     """The roles of a process that asks for work: none, or all where no other process can do it."""
-    return [role for role in Role if role is not Role.CONSOLE] if config.is_embedded else []
+    return [role for role in USUAL_ROLES if role is not Role.CONSOLE] if config.is_embedded else []
+
+
+def _hooks_token(config: Config) -> str:
+    if config.webhooks_token is None:
+        name = "CREWSYNC_WEBHOOKS_TOKEN"
+        # Also on this machine: Procore demands HTTPS, and what ends it passes on whatever comes.
+        raise ConfigurationError(f"{name} (or {name}_FILE): missing, and without it nobody takes webhooks in")
+    return config.webhooks_token.get_secret_value()
+
+
+def _hooks_listener(config: Config, stack: ExitStack) -> socket:
+    _hooks_token(config)
+    return stack.enter_context(listen(config.webhooks_host, config.webhooks_port, "WEBHOOKS"))
+
+
+def _taking_webhooks(
+    listener: socket, config: Config, place: Place, service: Service
+) -> AbstractContextManager[None]:
+    intake = Intake(
+        service.inbox.put, place.codec, place.topics.webhooks, frozenset(place.upstreams.companies)
+    )
+    app = intake_app(intake, _hooks_token(config))
+    return serving(listener, app, "webhooks", LONGEST_CONNECTION_S)
 
 
 def who() -> str:

@@ -11,6 +11,7 @@ _DAY_MS = 86_400_000
 _EVENT_PARTITIONS = 8
 _LOG_PARTITIONS = 4
 _COMMAND_PARTITIONS = 8
+_WEBHOOK_PARTITIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class TopicNames:
     def events_of(self, kind: Kind) -> str:
         """The topic of a flow's events."""
         return self.user_events if kind is Kind.USERS else self.timesheet_events
+
+    @property
+    def webhooks(self) -> str:
+        """Procore's word that somebody has changed."""
+        return self.prefix + topics.WEBHOOKS
 
     @property
     def sync_log(self) -> str:
@@ -65,6 +71,7 @@ class TopicNames:
             TopicSpec(self.user_events, _EVENT_PARTITIONS, compacted=True, compaction_lag_ms=_DAY_MS),
             TopicSpec(self.timesheet_events, _EVENT_PARTITIONS, retention_ms=90 * _DAY_MS),
             TopicSpec(self.sync_commands, _COMMAND_PARTITIONS, retention_ms=7 * _DAY_MS),
+            TopicSpec(self.webhooks, _WEBHOOK_PARTITIONS, retention_ms=7 * _DAY_MS),
             TopicSpec(self.sync_log, _LOG_PARTITIONS, retention_ms=400 * _DAY_MS),
             TopicSpec(self.links, _LOG_PARTITIONS, compacted=True),
             TopicSpec(self.company_settings, 1, compacted=True),

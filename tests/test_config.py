@@ -463,3 +463,26 @@ def test_no_secret_is_in_the_refusal_of_a_toml_file(refusal: Callable[..., str],
     path = tmp_path / "companies.toml"
     path.write_text(f'[[companies]]\nsmartbarrel_api_key = "{SECRET}\nname = 1')
     assert SECRET not in refusal(**{**REAL, "CREWSYNC_COMPANIES": str(path)})
+
+
+# ------------------------------------------------------------------ webhooks
+
+
+def test_webhooks_are_taken_on_this_machine_by_whoever_has_the_token(load: Load, tmp_path: Path) -> None:
+    loaded = load()
+    assert (loaded.webhooks_host, loaded.webhooks_port) == ("127.0.0.1", 8081)
+    assert loaded.webhooks_token is None
+    path = tmp_path / "token"
+    path.write_text(f"{SECRET}\n")
+    assert secret_of(load(CREWSYNC_WEBHOOKS_TOKEN_FILE=str(path)).webhooks_token) == SECRET
+    assert SECRET not in repr(load(CREWSYNC_WEBHOOKS_TOKEN=SECRET))
+
+
+@pytest.mark.parametrize("ids", ["5447", "5447, 31", "5447,my-app_1"])
+def test_own_ids_are_a_list_with_commas(load: Load, ids: str) -> None:
+    assert load(CREWSYNC_WEBHOOKS_OWN_IDS=ids).webhooks_own_ids == ids
+
+
+@pytest.mark.parametrize("ids", ["5447;31", "5447,,31", "a b"])
+def test_own_ids_of_another_shape_are_refused(refusal: Callable[..., str], ids: str) -> None:
+    assert "CREWSYNC_WEBHOOKS_OWN_IDS" in refusal(CREWSYNC_WEBHOOKS_OWN_IDS=ids)

@@ -24,6 +24,7 @@ from consumer.health_server import listen, serving, url_of
 from consumer.sink.sink import SinkState
 from consumer.version import program_version
 from consumer.watchdog import Heartbeat, Watchdog
+from consumer.webhooks.reader import ReaderState
 
 
 TOKEN = "token-5f4dcc3b5aa7"
@@ -50,12 +51,16 @@ class Work:
     is_running: bool = True
     engines: dict[str, EngineState | None] = field(default_factory=lambda: {"users": READY})
     sink: SinkState | None = field(default_factory=lambda: SinkState(17))
+    webhooks: ReaderState | None = None
 
     def engine_states(self) -> Mapping[str, EngineState | None]:
         return self.engines
 
     def sink_state(self) -> SinkState | None:
         return self.sink
+
+    def webhooks_state(self) -> ReaderState | None:
+        return self.webhooks
 
 
 @dataclass

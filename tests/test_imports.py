@@ -20,6 +20,7 @@ LAYERS = [
     {"sync"},
     {"topics", "config", "logs", "watchdog"},
     {"runs", "sink", "sandbox", "upstreams"},
+    {"webhooks"},
     {"display", "health", "health_server", "plan_text", "whereabouts"},
     {"console"},
     {"service"},

@@ -18,8 +18,8 @@ from consumer.model.events import Kind, SyncCommand
 from consumer.model.results import Phase
 from consumer.runs.commands import manual_sync
 from consumer.runs.progress import RunState
-from consumer.service import Role
-from consumer.session import Session, open_session, roles_beside
+from consumer.service import USUAL_ROLES, Role
+from consumer.session import Session, open_session, roles_beside, usual_roles
 from consumer.sink.naming import LogKey, file_path
 
 
@@ -30,14 +30,17 @@ _DAY = "%Y-%m-%d"
 def run(
     role: Annotated[
         list[Role] | None,
-        typer.Option("--role", help="Only this role; may be given several times. Default: all."),
+        typer.Option(
+            "--role", help="Only this role; may be given several times. Default: all, webhooks with a token."
+        ),
     ] = None,
 ) -> None:
     """Sync whatever arrives, until Ctrl-C.
 
     Without real upstreams in the settings, the sandbox is started with its demo data, which is synced once.
     """
-    with open_session(load(), role or list(Role), serves=True) as session:
+    config = load()
+    with open_session(config, role or usual_roles(config), serves=True) as session:
         if session.config.uses_sandbox and not role:
             states = session.syncs(None).finish_or_start(again=False)
             session.display.stop_bars()
@@ -56,7 +59,7 @@ def run(
 
 def demo(as_json: Json = False) -> None:
     """Sync the sandbox's demo data once, print both logs and exit."""
-    with open_session(load(), list(Role), quiet=as_json) as session:
+    with open_session(load(), USUAL_ROLES, quiet=as_json) as session:
         if not session.config.uses_sandbox:
             raise ConfigurationError(
                 "demo works on the sandbox only, but real upstreams are configured; use: sync"

@@ -27,6 +27,7 @@ from consumer.model.avro_values import Convert, record_converters, without_logic
 from consumer.model.deadletters import DeadLetter
 from consumer.model.events import SyncCommand, TimesheetEvent, UserEvent
 from consumer.model.links import Link
+from consumer.model.notices import WebhookNotice
 from consumer.model.registry import SchemaRegistry
 from consumer.model.results import Result, RunMarker
 from consumer.model.schemas import NAMESPACE, Catalogue, fingerprint, parse
@@ -42,6 +43,7 @@ RECORD_TYPES: tuple[type, ...] = (
     Link,
     CompanySettings,
     DeadLetter,
+    WebhookNotice,
 )
 """Every type that can stand as the value of a record."""
 

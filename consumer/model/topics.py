@@ -4,10 +4,12 @@ from functools import lru_cache
 
 from consumer.model.events import TimesheetEvent, UserEvent
 from consumer.model.links import LinkKey
+from consumer.model.notices import WebhookNotice
 
 
 USER_EVENTS = "procore.user-events"
 TIMESHEET_EVENTS = "smartbarrel.timesheet-events"
+WEBHOOKS = "procore.webhooks"
 SYNC_COMMANDS = "sync-commands"
 SYNC_LOG = "sync-log"
 LINKS = "links"
@@ -18,6 +20,11 @@ DEAD_LETTERS = "dead-letters"
 def user_key(event: UserEvent) -> bytes:
     """Key on ``procore.user-events``: company and user, so that one user's events stay in order."""
     return f"{event.company_id}:{event.user_id}".encode()
+
+
+def notice_key(notice: WebhookNotice) -> bytes:
+    """Key on ``procore.webhooks``: company and user, so that one process reads a user."""
+    return f"{notice.company_id}:{notice.user_id}".encode()
 
 
 def timesheet_key(event: TimesheetEvent) -> bytes:

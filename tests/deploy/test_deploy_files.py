@@ -19,15 +19,11 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 TO_COME = {
-    f"CREWSYNC_{name}"
-    for part in ("WEBHOOKS",)
-    for name in (f"{part}_HOST", f"{part}_PORT", f"{part}_TOKEN", f"{part}_TOKEN_FILE")
-} | {
     f"CREWSYNC_KAFKA_{name}"
     for name in ("SECURITY", "CA_FILE", "SASL_MECHANISM", "USERNAME", "PASSWORD_FILE")
 }
 """Settings that other work brings; to be removed here with its arrival."""
-ROLES = {*Role, "webhooks"}
+ROLES = set(Role)
 SETTINGS = (
     {f"CREWSYNC_{name.upper()}" for name in Config.model_fields}
     | {f"CREWSYNC_{name.upper()}_FILE" for name in _IN_FILES}

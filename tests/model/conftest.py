@@ -22,6 +22,7 @@ from consumer.model.events import (
     UserEvent,
 )
 from consumer.model.links import Link, LinkKind
+from consumer.model.notices import WebhookNotice
 from consumer.model.results import Outcome, Reason, Result, RunMarker
 from consumer.model.schemas import Catalogue
 from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
@@ -105,6 +106,17 @@ EXAMPLES = (
         AFTERNOON,
         1,
         7,
+    ),
+    WebhookNotice(
+        7,
+        4_000_000_001,
+        "01JMYXMZRBVKK0PC6XS8SA4QRE",
+        "Company Users",
+        "update",
+        "v4.0",
+        AFTERNOON,
+        changed_at=MORNING,
+        changed_by="5447",
     ),
 )
 
