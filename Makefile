@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: help run run-kafka demo test test-kafka chaos bench lint check-deploy format lock clean
+.PHONY: help run run-kafka demo test test-kafka chaos bench lint check-deploy audit format lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ lint: $(READY) ## Check style, types and the lock
 
 check-deploy: ## Validate what is in deploy/, and carry out the image's steps without Docker
 	@PYTHON=$(PYTHON) deploy/check.sh
+
+audit: ## Look for known weaknesses in what is locked (asks a service; exit code 69 if none can be asked)
+	@PYTHON=$(PYTHON) deploy/audit.sh
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
