@@ -69,7 +69,7 @@ format: $(READY) ## Format the code
 
 lock: $(READY) ## Renew all four locks (hashes only, no registry addresses)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
-	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe --extra dev \
+	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe --extra dev --extra tracing \
 		--no-emit-options --no-emit-trusted-host -o requirements.lock pyproject.toml
 	@$(BIN)/pip-compile --quiet --generate-hashes --no-header --strip-extras --allow-unsafe --extra bench \
 		--no-emit-options --no-emit-trusted-host -o requirements-bench.lock pyproject.toml

@@ -132,6 +132,7 @@ class Config(BaseModel):
     webhooks_port: int = Field(8081, ge=0, le=65535)
     webhooks_token: SecretStr | None = None
     webhooks_own_ids: str = Field("", pattern=r"^[A-Za-z0-9_-]*( *, *[A-Za-z0-9_-]+)*$")
+    tracing: bool = False
     stuck_s: float = Field(120.0, ge=1, le=86_400)
 
     @property

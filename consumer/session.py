@@ -14,6 +14,7 @@ from types import FrameType
 from pydantic import SecretStr
 from rich.console import Console
 
+from consumer import tracing
 from consumer.broker.connect import connect
 from consumer.broker.port import Broker
 from consumer.config import Config
@@ -97,6 +98,8 @@ def open_session(
     configure(config.log_level)
     console = Console(stderr=quiet)
     with ExitStack() as stack:
+        if config.tracing:
+            stack.callback(tracing.start())
         stop = stack.enter_context(_signals())
         display = stack.enter_context(Display(console))
         broker = _broker(config, stack, display)

@@ -12,7 +12,7 @@ ROOT = Path(consumer.__file__).parent
 
 LAYERS = [
     {"exceptions", "sqlite", "version"},
-    {"model"},
+    {"model", "tracing"},
     {"metric_families"},
     {"metrics"},
     {"broker", "upstream"},

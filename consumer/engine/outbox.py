@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from consumer import tracing
 from consumer.broker.port import Message, Record
 from consumer.engine.deadletters import dead_letter, moment_of
 from consumer.engine.handler import Handled, Handler, Subject
+from consumer.engine.process import place_of
 from consumer.engine.work import Completion
 from consumer.exceptions import SchemaError
 from consumer.model import reasons
@@ -59,10 +61,12 @@ def _encoded(
     completion: Completion, handled: Handled, handler: Handler[Any], topics: Topics, codec: Codec
 ) -> Finished:
     result = _result(completion, handled, handler)
-    messages = [Message(topics.sync_log, log_key(result.company_id, result.run_id), codec.encode(result))]
+    record, dead = completion.work.record, None
+    key = log_key(result.company_id, result.run_id)
+    trace = tracing.passed_on(record.headers, place_of(record))
+    messages = [Message(topics.sync_log, key, codec.encode(result), trace)]
     if handled.links:
         messages += [Message(topics.links, link_key(link.key), codec.encode(link)) for link in handled.links]
-    record, dead = completion.work.record, None
     if completion.dead_stage is not None:
         reason = handled.reasons[0]
         dead = (completion.dead_stage, reason.code)

@@ -1,11 +1,14 @@
 """One attempt: runs a handler on a piece of work, and tells how that ended."""
 
 import traceback
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
+from consumer import tracing
+from consumer.broker.port import Record
 from consumer.engine.handler import Handled, Handler
 from consumer.engine.work import Completion, Work
 from consumer.exceptions import Misconfigured, RateLimited, SchemaError, Transient, UpstreamError
@@ -30,6 +33,35 @@ def undecodable(work: Work, error: SchemaError) -> Completion:
 
 async def attempt(work: Work, handler: Handler[Any]) -> Completion | Later:
     """Call the handler once. Raises nothing but cancellation."""
+    with _span(work, handler):
+        ended = await _attempt(work, handler)
+        _note(work, ended)
+        return ended
+
+
+def place_of(record: Record) -> str:
+    """Where the record stands, by which its trace is known if it came without one."""
+    return f"{record.topic}:{record.partition}:{record.offset}"
+
+
+def _span(work: Work, handler: Handler[Any]) -> AbstractContextManager[None]:
+    record = work.record
+    where: tracing.Attributes = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+    }
+    return tracing.handling(f"handle {handler.kind}", record.headers, place_of(record), where)
+
+
+def _note(work: Work, ended: Completion | Later) -> None:
+    outcome = f"later: {type(ended).__name__}"
+    if isinstance(ended, Completion) and ended.handled is not None:
+        outcome = ended.handled.outcome
+    tracing.note({"outcome": outcome, "company": work.company_id or 0})
+
+
+async def _attempt(work: Work, handler: Handler[Any]) -> Completion | Later:
     try:
         handled = await handler.handle(work.event)
     except (Transient, RateLimited, Misconfigured) as error:
@@ -48,7 +80,12 @@ def at_once(work: Work, handler: Handler[Any]) -> Completion | None:
         handled = handler.at_once(work.event)
     except Exception as error:  # noqa: BLE001 - as above
         return faulty(work, error)
-    return None if handled is None else completed(work, handled)
+    if handled is None:
+        return None
+    completion = completed(work, handled)
+    with _span(work, handler):
+        _note(work, completion)
+    return completion
 
 
 def completed(work: Work, handled: Handled) -> Completion:

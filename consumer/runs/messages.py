@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from consumer import tracing
 from consumer.broker.port import Message
 from consumer.model.codec import Codec
 from consumer.model.events import Event, UserEvent
@@ -28,5 +29,9 @@ def event_message(event: Event, topics: TopicNames, codec: Codec) -> Message:
     """The event as it is written."""
     value = codec.encode(event)
     if isinstance(event, UserEvent):
-        return Message(topics.user_events, user_key(event), value)
-    return Message(topics.timesheet_events, timesheet_key(event), value)
+        return Message(topics.user_events, user_key(event), value, _trace(event, "user"))
+    return Message(topics.timesheet_events, timesheet_key(event), value, _trace(event, "timesheet"))
+
+
+def _trace(event: Event, what: str) -> tracing.Headers:
+    return tracing.published(f"publish {what}", {"company": event.company_id, "run": event.run_id or ""})

@@ -12,6 +12,7 @@ from typing import Self
 
 import structlog
 
+from consumer import tracing
 from consumer.broker.port import Broker, Record
 from consumer.exceptions import CrewsyncError
 from consumer.sink.entries import Undecodable
@@ -143,6 +144,8 @@ class Sink:
         if taken:
             entries = [entry_of(self._codec, record) for record in self._polled]
             self._state.store(entries)
+            for record in self._polled:
+                tracing.logged(record.headers)
             self._polled = ()
             self.shown = replace(self.shown, taken=self.shown.taken + taken)
             for entry in entries:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from consumer import tracing
 from consumer.exceptions import (
     Duplicate,
     Misconfigured,
@@ -164,11 +165,14 @@ async def _sent(
     if request.method != "GET" and not may_write.get()():
         raise Unsure(upstream, operation, None, ("This process was paused.",))
     began = time.perf_counter()
-    try:
-        response = await client.send(request)
-    except httpx.RequestError as error:
-        CALLS.made(upstream, operation, None, time.perf_counter() - began)
-        raise Transient(upstream, operation, None, (type(error).__name__,)) from None
+    with tracing.calling(f"{upstream} {operation}", request.method) as answered:
+        try:
+            response = await client.send(request)
+        except httpx.RequestError as error:
+            answered(None)
+            CALLS.made(upstream, operation, None, time.perf_counter() - began)
+            raise Transient(upstream, operation, None, (type(error).__name__,)) from None
+        answered(response.status_code)
     CALLS.made(upstream, operation, response.status_code, time.perf_counter() - began)
     return response
 

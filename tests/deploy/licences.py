@@ -11,6 +11,13 @@ PAGE = ROOT / "deploy" / "LICENCES.md"
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ \\]+)", re.MULTILINE)
 _CLASSIFIER = "License :: OSI Approved :: "
 _LONGEST = 70
+_HEAD = """# Licences
+
+What crewsync needs to run, and what each package says of its licence. crewsync itself: Apache-2.0. Renewed
+by `python -m tests.deploy.licences`. A test holds it to the lock, and to licences that allow use and sale
+without conditions on the program that uses them. The LGPL of crc32c is for that library alone, which stands
+beside crewsync, is not part of it, and may be replaced.
+"""
 
 
 def pinned() -> Mapping[str, str]:
@@ -26,7 +33,8 @@ def licence_of(name: str) -> str:
         for value in told.get_all("Classifier", [])
         if value.startswith(_CLASSIFIER)
     ]
-    said = told.get("License-Expression") or "; ".join(classified) or told.get("License") or ""
+    expressions = told.get_all("License-Expression", []) or ["; ".join(classified)]
+    said = expressions[0] or next(iter(told.get_all("License", [])), "")
     return said if 0 < len(said) <= _LONGEST else "not told"
 
 
@@ -35,14 +43,7 @@ def page() -> str:
     rows = "".join(
         f"| {name} | {version} | {licence_of(name)} |\n" for name, version in sorted(pinned().items())
     )
-    return (
-        "# Licences\n\n"
-        "What crewsync needs to run, and what each package says of its licence. crewsync itself: Apache-2.0.\n"
-        "Renewed by `python -m tests.deploy.licences`; a test holds it to the lock, and to licences that allow\n"
-        "use and distribution without conditions on the program that uses them. The LGPL of crc32c is for that library\n"
-        "alone, which stands beside crewsync, is not part of it, and may be replaced.\n\n"
-        f"| package | version | licence |\n|---|---|---|\n{rows}"
-    )
+    return f"{_HEAD}\n| package | version | licence |\n|---|---|---|\n{rows}"
 
 
 if __name__ == "__main__":
