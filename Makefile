@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: help run run-kafka demo test test-kafka chaos bench lint check-deploy audit format lock clean
+.PHONY: help run run-kafka demo test test-kafka test-console chaos bench lint check-deploy audit format lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,14 @@ demo: $(READY) ## Do the main job once on the demo data, print both logs and exi
 	@$(BIN)/crewsync demo
 
 test: $(READY) ## Run the tests that need neither Java nor a network
-	@$(BIN)/python -m pytest -m "not kafka" -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -m "not kafka and not console" -n 2 $(ARGS)
 
 test-kafka: $(READY) ## Run the broker contract and the end-to-end test on a local Apache Kafka and schema registry
 	@deploy/registry/registry.sh run -- deploy/kafka/kafka.sh run -- $(BIN)/python -m pytest -m kafka $(ARGS)
+
+test-console: $(READY) ## Run the console's tests in Chromium, and those of its API against its OpenAPI document
+	@command -v chromium > /dev/null || { echo "Chromium is missing: install Debian's package chromium" >&2; exit 69; }
+	@$(BIN)/python -m pytest -m console -n 2 $(ARGS)
 
 chaos: $(READY) ## Kill, stop and join processes, bounce brokers, let upstreams fail; ARGS=--long for half an hour
 	@$(BIN)/python -m tests.chaos $(ARGS)

@@ -1,18 +1,16 @@
 """The API's routes to logs and histories."""
 
 from enum import StrEnum
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
-from starlette.exceptions import HTTPException
 
 from consumer.console import documents
-from consumer.console.api_parts import From, Part, SeenCompany
+from consumer.console.api_parts import AnyPart, From, Part, SeenCompany
 from consumer.console.logs import catalog_of, content_of, key_of, opened, text_file
 from consumer.model.events import Kind
-from consumer.sink.listing import Show, Wanted
+from consumer.sink.listing import History, Show, Wanted
 from consumer.sink.naming import LogKey
 
 
@@ -21,7 +19,6 @@ router = APIRouter(tags=["logs"])
 _PLAIN: dict[int | str, dict[str, Any]] = {
     200: {"description": "The txt file.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
-_LogId = Annotated[str | None, Field(min_length=1, max_length=200)]
 
 
 class Scope(StrEnum):
@@ -45,10 +42,9 @@ class ResultsQuery(Part):
 
 
 class HistoryQuery(Part):
-    """Whose history: one of both."""
+    """Whose history: of everybody with just this name."""
 
-    subject_id: _LogId = None
-    name: _LogId = None
+    name: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 def _key(
@@ -111,25 +107,41 @@ def download(
 
 
 @router.get("/companies/{company_id}/history/{kind}")
-def show_history(
+def show_history_of_name(
     sources: From, company_id: SeenCompany, kind: Kind, query: Annotated[HistoryQuery, Query()]
 ) -> documents.History:
-    """What became of one user or shift (by id), or of whoever has a name, across all logs."""
-    if (query.subject_id is None) == (query.name is None):
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "Say either subject_id or name.")
+    """What became of whoever has a name, across all logs, newest first."""
     with catalog_of(sources) as catalog:
         if catalog is None:
-            return documents.History(total=0, next_offset=None, items=[])
+            return _NO_HISTORY
+        found = catalog.history(company_id, kind, name=query.name, limit=query.limit, offset=query.offset)
+    return _history(found, query)
+
+
+@router.get("/companies/{company_id}/history/{kind}/{subject_id}")
+def show_history(
+    sources: From,
+    company_id: SeenCompany,
+    kind: Kind,
+    subject_id: Annotated[str, Path(min_length=1, max_length=200, description="Of a user or a shift.")],
+    query: AnyPart,
+) -> documents.History:
+    """What became of one user or shift, across all logs, newest first."""
+    with catalog_of(sources) as catalog:
+        if catalog is None:
+            return _NO_HISTORY
         found = catalog.history(
-            company_id,
-            kind,
-            subject_id=query.subject_id,
-            name=query.name,
-            limit=query.limit,
-            offset=query.offset,
+            company_id, kind, subject_id=subject_id, limit=query.limit, offset=query.offset
         )
+    return _history(found, query)
+
+
+_NO_HISTORY = documents.History(total=0, next_offset=None, items=[])
+
+
+def _history(found: History, part: Part) -> documents.History:
     return documents.History(
         total=found.total,
-        next_offset=query.next_offset(found.total),
+        next_offset=part.next_offset(found.total),
         items=list(map(documents.PastResult.of, found.items)),
     )

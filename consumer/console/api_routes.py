@@ -83,12 +83,9 @@ def start_sync(
 ) -> documents.Sync:
     """Ask for a sync, as the Sync button does. One that is under way already is joined."""
     run_id = None if idempotency_key is None else run_id_of(company_id, idempotency_key)
-    command = replace(
-        manual_sync(company_id, wish.kind, wish.requested_by or _name(request), run_id),
-        project_id=wish.project_id,
-        first_day=wish.since,
-        last_day=wish.until,
-    )
+    command = manual_sync(company_id, wish.kind, wish.requested_by or _name(request), run_id)
+    if isinstance(wish, documents.SyncTimesheets):
+        command = replace(command, project_id=wish.project_id, first_day=wish.since, last_day=wish.until)
     ask_for_sync(sources, command, is_keyed=run_id is not None)
     found = shown(sources.live, company_id, wish.kind, command.run_id)
     return documents.Sync.of(found or Shown(command.run_id, "Asked for."), wish.kind)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from consumer.console.progress import Shown
 from consumer.model.events import Kind
@@ -15,8 +15,17 @@ from consumer.sink.listing import Past
 from consumer.sink.log_entry import LogEntry
 
 
-CompanyId = Annotated[int, Field(ge=1, lt=2**63, description="Procore's id of the company.")]
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def _told(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("has to be text, as in 2026-11-28")  # noqa: TRY004 - pydantic takes ValueError
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_told)]
+Moment = Annotated[datetime, BeforeValidator(_told)]
 
 
 class _Asked(BaseModel):
@@ -49,7 +58,7 @@ class Companies(BaseModel):
 class ProjectEntry(_Asked):
     """A project whose Time Entry setting is its own."""
 
-    project_id: Annotated[int, Field(ge=1, lt=2**63)]
+    project_id: Annotated[int, Field(ge=1, le=10**15)]
     time_entry: TimeEntry
 
 
@@ -76,15 +85,15 @@ class Settings(BaseModel):
 class SettingsChange(_Asked):
     """The settings that are to change; the others stay."""
 
-    user_sync: bool | None = None
-    sync_classifications: bool | None = None
-    autosync_users: bool | None = None
-    auto_sync_time_card: bool | None = None
-    only_approved_shift: bool | None = None
-    include_sub_workers: bool | None = None
+    user_sync: StrictBool | None = None
+    sync_classifications: StrictBool | None = None
+    autosync_users: StrictBool | None = None
+    auto_sync_time_card: StrictBool | None = None
+    only_approved_shift: StrictBool | None = None
+    include_sub_workers: StrictBool | None = None
     time_entry: TimeEntry | None = None
     default_region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
-    deactivate_workers: bool | None = None
+    deactivate_workers: StrictBool | None = None
     project_time_entry: Annotated[list[ProjectEntry], Field(max_length=1000)] | None = None
 
     @property
@@ -100,22 +109,30 @@ class SettingsChange(_Asked):
         return found
 
 
-class SyncRequest(_Asked):
-    """The wish to sync a company's users or timesheets; the limits are for timesheets only."""
+class SyncUsers(_Asked):
+    """The wish to sync a company's users."""
 
-    kind: Kind
-    project_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
-    since: date | None = None
-    until: date | None = None
+    kind: Literal[Kind.USERS]
     requested_by: Name | None = None
+
+
+class SyncTimesheets(_Asked):
+    """The wish to sync a company's timesheets: all, or those of a project or of some working days."""
+
+    kind: Literal[Kind.TIMESHEETS]
+    requested_by: Name | None = None
+    project_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    since: Day | None = None
+    until: Day | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind is Kind.USERS and (self.project_id, self.since, self.until) != (None, None, None):
-            raise ValueError("project_id, since and until are for timesheets only")
         if self.since and self.until and self.since > self.until:
             raise ValueError("the days end before they begin")
         return self
+
+
+SyncRequest = Annotated[SyncUsers | SyncTimesheets, Field(discriminator="kind")]
 
 
 class Sync(BaseModel):
@@ -306,8 +323,8 @@ class RedriveRequest(_Asked):
     """
 
     reason: Annotated[str, Field(pattern="^[a-z_]{1,60}$")] | None = None
-    before: datetime | None = None
-    dry_run: bool = True
+    before: Moment | None = None
+    dry_run: StrictBool = True
 
 
 class Redrive(BaseModel):

@@ -58,6 +58,7 @@ function follow(section) {
     stream.close();
     document.getElementById("progress-title").textContent = "Last sync";
     section.classList.toggle("bad", shown.is_failed);
+    section.querySelector(".without-script")?.remove();
     // The files are written a moment after the last result.
     renewLogs();
     setTimeout(renewLogs, 2500);
