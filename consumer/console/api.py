@@ -7,7 +7,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import Match, Route
 
 from consumer.console import api_logs, api_routes, documents
 from consumer.console.problems import MEDIA_TYPE, problem
@@ -18,6 +18,8 @@ from consumer.version import program_version
 
 
 log = structlog.get_logger(__name__)
+
+_ROUTERS = (api_routes.router, api_logs.router)
 
 _REFUSALS = (
     HTTPStatus.BAD_REQUEST,
@@ -61,7 +63,7 @@ def api_app(sources: Sources) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.sources = sources
-    for router in (api_routes.router, api_logs.router):
+    for router in _ROUTERS:
         app.include_router(router)
     _document(app)
     return app
@@ -90,7 +92,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> set[str]:
     """What may be done at the request's path; each of its routes has one method."""
-    routes: list[BaseRoute] = request.app.routes
+    routes = [route for router in _ROUTERS for route in router.routes]
     return {
         method
         for route in routes
