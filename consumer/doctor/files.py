@@ -13,7 +13,9 @@ from consumer.doctor.findings import Finding, fail, ok, warn
 _MIB = 2**20
 _LOW_BYTES = 512 * _MIB
 _FULL_BYTES = 16 * _MIB
-_SAID_SECRET = ("SECRET", "TOKEN", "API_KEY")
+_SAID_SECRET = ("SECRET", "TOKEN", "API_KEY", "PASSWORD")
+_SHOWN_TO_ALL = ("CREWSYNC_KAFKA_CA_FILE", "CREWSYNC_KAFKA_CERT_FILE")
+"""Files of certificates, which are no secrets."""
 
 
 def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
@@ -67,7 +69,8 @@ def secret_findings(given: Mapping[str, str], env_file: Path) -> Iterator[Findin
 
 
 def _names_file(name: str) -> bool:
-    return name.upper().startswith("CREWSYNC_") and name.upper().endswith("_FILE")
+    told = name.upper()
+    return told.startswith("CREWSYNC_") and told.endswith("_FILE") and told not in _SHOWN_TO_ALL
 
 
 def _is_secret(name: str) -> bool:
