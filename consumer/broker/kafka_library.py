@@ -18,7 +18,7 @@ with warnings.catch_warnings():
     from kafka.net.manager import KafkaConnectionManager
     from kafka.net.sasl.oauth import AbstractTokenProvider
     from kafka.net.selector import NetworkSelector
-    from kafka.net.transport import KafkaSSLTransport
+    from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
     from kafka.partitioner.default import murmur2
 
 
@@ -30,6 +30,7 @@ __all__ = [
     "KafkaNetClient",
     "KafkaNetSocket",
     "KafkaSSLTransport",
+    "KafkaTCPTransport",
     "NetworkSelector",
     "create_connection",
     "errors",

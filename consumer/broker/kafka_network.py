@@ -11,12 +11,12 @@ from consumer.broker.kafka_library import (
     KafkaNetClient,
     KafkaNetSocket,
     KafkaSSLTransport,
+    KafkaTCPTransport,
     NetworkSelector,
     create_connection,
     errors,
 )
 from consumer.broker.kafka_refusal import Refusal, refusal_of, tls_refusal
-from consumer.broker.security import Tls
 from consumer.exceptions import BrokerRefused
 
 
@@ -41,8 +41,19 @@ class DirectSocket(KafkaNetSocket):  # type: ignore[misc] # kafka-python has no 
         return sock
 
 
+class PlainTransport(KafkaTCPTransport):  # type: ignore[misc] # kafka-python has no types
+    """A connection that hands on what came right before its end.
+
+    kafka-python 3.0.12 drops that: among it is Kafka's answer to wrong credentials.
+    """
+
+    def _sock_recv(self) -> tuple[bytes, Exception | None]:
+        data, error = super()._sock_recv()
+        return data, None if data else error
+
+
 class TlsTransport(KafkaSSLTransport):  # type: ignore[misc] # kafka-python has no types
-    """A connection in TLS whose handshake has an end; kafka-python 3.0.12 waits for ever."""
+    """The same in TLS, with a handshake that has an end; kafka-python 3.0.12 waits for ever."""
 
     async def shake_hands(self, timeout_at: float | None) -> None:
         """Agree on TLS. Raises ssl.SSLError, OSError or the library's KafkaTimeoutError."""
@@ -55,6 +66,10 @@ class TlsTransport(KafkaSSLTransport):  # type: ignore[misc] # kafka-python has 
                 await self._net.wait_write(self._sock, timeout_at=timeout_at)
             else:
                 return
+
+    def _sock_recv(self) -> tuple[bytes, Exception | None]:
+        data, error = super()._sock_recv()
+        return data, None if data else error
 
 
 class ConnectionManager(KafkaConnectionManager):  # type: ignore[misc] # kafka-python has no types
@@ -90,23 +105,25 @@ class ConnectionManager(KafkaConnectionManager):  # type: ignore[misc] # kafka-p
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         tls = self._access.security.tls
-        if tls is None:
-            return await super()._build_transport(node, timeout_at)
         try:
-            return await self._in_tls(tls, node, timeout_at)
+            context = None if tls is None else tls_context(tls)
+            sock = await create_connection(
+                self._net,
+                node.host,
+                node.port,
+                self.config["socket_options"],
+                proxy_url=self.config["proxy_url"],
+                timeout_at=timeout_at,
+            )
+            if context is None:
+                return PlainTransport(self._net, sock, host=node.host)
+            return await self._in_tls(context, sock, node, timeout_at)
         except BrokerRefused as refused:
             raise Refusal(refused) from None
 
-    async def _in_tls(self, tls: Tls, node: Any, timeout_at: float | None) -> TlsTransport:
-        context = tls_context(tls)
-        sock = await create_connection(
-            self._net,
-            node.host,
-            node.port,
-            self.config["socket_options"],
-            proxy_url=self.config["proxy_url"],
-            timeout_at=timeout_at,
-        )
+    async def _in_tls(
+        self, context: ssl.SSLContext, sock: socket.socket, node: Any, timeout_at: float | None
+    ) -> TlsTransport:
         transport = None
         try:
             transport = TlsTransport(self._net, sock, host=node.host, ssl_context=context)
