@@ -14,8 +14,6 @@ _MIB = 2**20
 _LOW_BYTES = 512 * _MIB
 _FULL_BYTES = 16 * _MIB
 _SAID_SECRET = ("SECRET", "TOKEN", "API_KEY", "PASSWORD")
-_SHOWN_TO_ALL = ("CREWSYNC_KAFKA_CA_FILE", "CREWSYNC_KAFKA_CERT_FILE")
-"""Files of certificates, which are no secrets."""
 
 
 def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
@@ -54,7 +52,9 @@ def _room(name: str, folder: Path, free: int) -> Finding:
 
 def secret_findings(given: Mapping[str, str], env_file: Path) -> Iterator[Finding]:
     """Which files with secrets in them everybody on this machine can read. ``given`` are all variables."""
-    paths = {Path(value): name for name, value in given.items() if _names_file(name) and value.strip()}
+    paths = {
+        Path(value): name for name, value in given.items() if _holds_secret(name, given) and value.strip()
+    }
     if any(_is_secret(name) for name in _lines(env_file)):
         paths[env_file] = "the settings' file"
     told = given.get("CREWSYNC_COMPANIES", "").strip()
@@ -68,9 +68,14 @@ def secret_findings(given: Mapping[str, str], env_file: Path) -> Iterator[Findin
         yield ok(f"secrets: {', '.join(map(str, sorted(paths)))} can be read by no others")
 
 
-def _names_file(name: str) -> bool:
+def _holds_secret(name: str, given: Mapping[str, str]) -> bool:
+    """Whether a variable names a file with a secret. Certificates are none, but a key may be in their file."""
     told = name.upper()
-    return told.startswith("CREWSYNC_") and told.endswith("_FILE") and told not in _SHOWN_TO_ALL
+    if told == "CREWSYNC_KAFKA_CA_FILE":
+        return False
+    if told == "CREWSYNC_KAFKA_CERT_FILE":
+        return not any(other.upper() == "CREWSYNC_KAFKA_KEY_FILE" for other in given)
+    return told.startswith("CREWSYNC_") and told.endswith("_FILE")
 
 
 def _is_secret(name: str) -> bool:

@@ -161,6 +161,8 @@ class TokenEndpoint:
 
     url: str
     life_s: float = 3600.0
+    is_failing: bool = False
+    failures: int = 0
     forms: list[dict[str, list[str]]] = field(default_factory=list)
 
 
@@ -172,6 +174,10 @@ def token_endpoint() -> Iterator[TokenEndpoint]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            if made.is_failing:
+                made.failures += 1
+                self.send_error(503)
+                return
             is_right = self.headers["Authorization"] == f"Basic {right}"
             body: dict[str, object] = {"error": "invalid_client"}
             if is_right:
