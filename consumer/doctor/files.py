@@ -69,7 +69,7 @@ def secret_findings(given: Mapping[str, str], env_file: Path) -> Iterator[Findin
 
 
 def _holds_secret(name: str, given: Mapping[str, str]) -> bool:
-    """Whether a variable names a file with a secret. Certificates are none, but a key may be in their file."""
+    """Whether it names a file with a secret. Certificates are none, but a key may be in their file."""
     told = name.upper()
     if told == "CREWSYNC_KAFKA_CA_FILE":
         return False
