@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -25,17 +26,20 @@ from pydantic import (
 )
 
 from consumer.broker.connect import check
+from consumer.broker.security import Security
+from consumer.config_kafka import KAFKA_SECRETS, KafkaConfig, kafka_problems, security_of
 from consumer.exceptions import ConfigurationError
 from consumer.model.settings import CompanySettings, ProjectTimeEntry, TimeEntry
+from consumer.secret import Secret, read_secret
 
 
 PREFIX = "CREWSYNC_"
 _SECRETS = ("procore_client_id", "procore_client_secret", "smartbarrel_api_key")
-_IN_FILES = (*_SECRETS, "metrics_token", "console_token", "webhooks_token")
+_IN_HEADERS = (*_SECRETS, "metrics_token", "console_token", "webhooks_token")
+_IN_FILES = (*_IN_HEADERS, *KAFKA_SECRETS)
 """The settings that may be given as a file."""
 _REAL = ("companies", "smartbarrel_url", "procore_url", "procore_login_url", *_SECRETS)
 """Whoever sets one of these means real upstreams, so the sandbox must not start in their place."""
-_LARGEST_SECRET = 65_536
 SHORTEST_TOKEN = 16
 """Characters of a console's token: a shorter one can be guessed."""
 
@@ -96,7 +100,7 @@ class CompanyConfig(BaseModel):
         )
 
 
-class Config(BaseModel):
+class Config(KafkaConfig):
     """All settings. The field's name in capitals, after the prefix, is the variable's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -134,6 +138,17 @@ class Config(BaseModel):
     webhooks_own_ids: str = Field("", pattern=r"^[A-Za-z0-9_-]*( *, *[A-Za-z0-9_-]+)*$")
     tracing: bool = False
     stuck_s: float = Field(120.0, ge=1, le=86_400)
+    _files: Mapping[str, Path] = PrivateAttr(default_factory=dict)
+
+    def secret(self, name: str) -> Secret | None:
+        """A setting that may be given as a file, None if it is not set."""
+        value: SecretStr | None = getattr(self, name)
+        return None if value is None else Secret(value.get_secret_value(), self._files.get(name))
+
+    @property
+    def security(self) -> Security:
+        """How Kafka is spoken to."""
+        return security_of(self, self.secret)
 
     @property
     def is_embedded(self) -> bool:
@@ -155,7 +170,7 @@ class Config(BaseModel):
             raise ValueError(str(error)) from None
         return value
 
-    @field_validator(*_IN_FILES)
+    @field_validator(*_IN_HEADERS)
     @classmethod
     def _check_secret(cls, value: SecretStr) -> SecretStr:
         return _sendable(value)
@@ -176,6 +191,7 @@ class Config(BaseModel):
 @dataclass(frozen=True, slots=True)
 class _Variables:
     known: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -187,12 +203,14 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = Path(".env")
     variables = _variables({**_env_file(env_file), **(os.environ if environ is None else environ)})
     known = variables.known
     problems = [*variables.problems, *_incomplete(known), *_unguarded(known), *_same_tokens(known)]
+    problems += kafka_problems(known)
     try:
         config = Config.model_validate(variables.known)
     except ValidationError as error:
         problems += map(_problem, error.errors(include_input=False, include_url=False))
     if problems:
         raise ConfigurationError("\n  ".join(["the settings are wrong:", *sorted(problems)]))
+    config._files = variables.files  # noqa: SLF001 - its own module
     return config
 
 
@@ -277,7 +295,8 @@ def _variables(given: Mapping[str, str]) -> _Variables:
             if name.upper().removesuffix("_FILE") in given:
                 variables.problems.append(f"{name}: set together with {PREFIX}{secret.upper()}; keep one")
             try:
-                variables.known[secret] = _secret(Path(value))
+                variables.known[secret] = read_secret(Path(value))
+                variables.files[secret] = Path(value)
             except (OSError, ValueError) as error:
                 variables.problems.append(f"{name}: the file cannot be read ({_why(error)})")
         else:
@@ -294,23 +313,12 @@ def _env_file(path: Path) -> dict[str, str]:
         raise ConfigurationError(f"the settings' file {path} cannot be read ({_why(error)})") from None
 
 
-def read_secret(path: Path) -> str:
+def secret_in(path: Path) -> str:
     """A secret from a file, as the settings take it. Raises ConfigurationError, without the secret."""
     try:
-        return _sendable(SecretStr(_secret(path))).get_secret_value()
+        return _sendable(SecretStr(read_secret(path))).get_secret_value()
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: the secret cannot be used ({_why(error)})") from None
-
-
-def _secret(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_LARGEST_SECRET + 1)
-    if len(content) > _LARGEST_SECRET:
-        raise ValueError("larger than a secret can be")
-    secret = content.decode().strip()
-    if not secret:
-        raise ValueError("empty")
-    return secret
 
 
 def _companies(value: str) -> object:

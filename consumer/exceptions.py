@@ -4,6 +4,7 @@ CrewsyncError
 ├── ConfigurationError      the settings are wrong; the message is for the person who made them
 ├── BrokerError             the broker failed; the operation may be tried again
 │   ├── BrokerUnavailable   it cannot be reached or opened
+│   │   └── BrokerRefused   TLS or SASL does not let the two sides talk
 │   ├── BrokerInUse         another process has the embedded broker's file
 │   ├── TopicMissing        a topic that the operation needs does not exist
 │   └── Fenced              a newer owner has taken over; what was not committed must be dropped
@@ -36,6 +37,14 @@ class BrokerError(CrewsyncError):
 
 class BrokerUnavailable(BrokerError):
     """The broker cannot be reached or opened."""
+
+
+class BrokerRefused(BrokerUnavailable):
+    """One side does not take the other for who it should be; ``remedy`` says what to do about it."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class BrokerInUse(BrokerError):

@@ -178,7 +178,7 @@ def links_of(config: Config) -> Links:
 
 def _broker(config: Config, stack: ExitStack, display: Display) -> Broker:
     display.say(f"Opening the broker {config.broker_url} ...")
-    return stack.enter_context(connect(config.broker_url))
+    return stack.enter_context(connect(config.broker_url, config.security))
 
 
 def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -> Place:

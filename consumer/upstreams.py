@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from consumer.config import CompanyConfig, Config
 from consumer.exceptions import ConfigurationError
 from consumer.model.codec import Codec
+from consumer.secret import Secret
 from consumer.sync.company import Companies, Company, company
 from consumer.sync.settings import Settings
 from consumer.upstream import procore, smartbarrel
@@ -76,18 +77,16 @@ def connect_upstreams(
     api = http_client(where.procore, transport)
     login = http_client(where.procore_login, transport)
     barrel = http_client(where.smartbarrel, transport)
-    tokens: dict[tuple[str, str], TokenSource] = {}
+    tokens: dict[ProcoreCredentials, TokenSource] = {}
     made: dict[int, Company] = {}
     for one in companies:
         credentials = ProcoreCredentials(
-            _secret(one.procore_client_id, config.procore_client_id),
-            _secret(one.procore_client_secret, config.procore_client_secret),
+            _secret(one.procore_client_id, config.secret("procore_client_id")),
+            _secret(one.procore_client_secret, config.secret("procore_client_secret")),
         )
-        source = tokens.setdefault(
-            (credentials.client_id, credentials.client_secret), TokenSource(login, credentials)
-        )
+        source = tokens.setdefault(credentials, TokenSource(login, credentials))
         account = smartbarrel.SmartBarrelAccount(
-            one.smartbarrel_company_id, _secret(one.smartbarrel_api_key, config.smartbarrel_api_key)
+            one.smartbarrel_company_id, _secret(one.smartbarrel_api_key, config.secret("smartbarrel_api_key"))
         )
         made[one.company_id] = company(
             partial(chosen.of, one.company_id),
@@ -102,8 +101,8 @@ def _budget(system: str, company: CompanyConfig) -> Budget:
     return Budget(BUDGETS.of(system, company.company_id))
 
 
-def _secret(own: SecretStr | None, common: SecretStr | None) -> str:
-    secret = own or common
+def _secret(own: SecretStr | None, common: Secret | None) -> Secret:
+    secret = Secret(own.get_secret_value()) if own else common
     if secret is None:
         raise ConfigurationError("a company has no credentials")
-    return secret.get_secret_value()
+    return secret

@@ -11,13 +11,14 @@ import consumer
 ROOT = Path(consumer.__file__).parent
 
 LAYERS = [
-    {"exceptions", "sqlite", "version"},
+    {"exceptions", "secret", "sqlite", "version"},
     {"model", "tracing"},
     {"metric_families"},
     {"metrics"},
     {"broker", "upstream"},
     {"engine"},
     {"sync"},
+    {"config_kafka"},
     {"topics", "config", "logs", "watchdog"},
     {"runs", "sink", "sandbox", "upstreams"},
     {"webhooks"},

@@ -4,16 +4,18 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from consumer.broker.port import Broker, TopicState
+from consumer.broker.security import PLAINTEXT, Security
 from consumer.exceptions import ConfigurationError
 
 
 FORMS = "embedded:PATH or kafka://HOST:PORT,HOST:PORT"
 
 
-def connect(url: str) -> Broker:
-    """Open the broker at ``embedded:PATH`` or ``kafka://HOST:PORT,HOST:PORT``.
+def connect(url: str, security: Security = PLAINTEXT) -> Broker:
+    """Open the broker at ``embedded:PATH`` or ``kafka://HOST:PORT,HOST:PORT``; ``security`` is Kafka's.
 
-    Raises ConfigurationError as ``check`` does; BrokerUnavailable or BrokerInUse if it cannot be opened.
+    Raises ConfigurationError as ``check`` does; BrokerUnavailable or BrokerInUse if it cannot be opened,
+    BrokerRefused if TLS or SASL fails.
     """
     place = check(url)
     # Imported here, so that the embedded broker needs no Kafka client and the other way round.
@@ -23,10 +25,12 @@ def connect(url: str) -> Broker:
         return EmbeddedBroker(place)
     from consumer.broker.kafka import KafkaBroker  # noqa: PLC0415
 
-    return KafkaBroker(place)
+    return KafkaBroker(place, security=security)
 
 
-def describe(url: str, topics: Collection[str]) -> Mapping[str, TopicState | None]:
+def describe(
+    url: str, topics: Collection[str], security: Security = PLAINTEXT
+) -> Mapping[str, TopicState | None]:
     """How each topic is kept on the broker; None for one that does not exist. Nothing is created or written.
 
     An embedded broker is read beside the process that has it, if there is one, and nothing is there of one
@@ -37,7 +41,7 @@ def describe(url: str, topics: Collection[str]) -> Mapping[str, TopicState | Non
         from consumer.broker.embedded_look import look  # noqa: PLC0415 - as above
 
         return look(place, topics)
-    with connect(url) as broker:
+    with connect(url, security) as broker:
         return broker.describe(topics)
 
 

@@ -3,13 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from consumer.broker.kafka_access import Access
 from consumer.broker.kafka_client import (
     KafkaTimes,
     as_broker_error,
-    checked_security,
     errors,
     kafka,
     knock,
@@ -31,6 +31,7 @@ from consumer.broker.kafka_topics import (
     state_of,
 )
 from consumer.broker.port import RebalanceListener, TopicPartition, TopicSpec, TopicState
+from consumer.broker.security import PLAINTEXT, Security
 from consumer.exceptions import BrokerError, TopicMissing
 
 
@@ -54,11 +55,11 @@ PATIENT = KafkaTimes()
 class KafkaBroker:
     """A Kafka cluster; see ``consumer.broker.port.Broker``.
 
-    ``bootstrap`` names some of its servers as ``host:port``. ``security`` holds TLS and SASL settings under
-    kafka-python's names and goes to every client. Its consumers and producers may be used from different
-    threads, each from one at a time.
+    ``bootstrap`` names some of its servers as ``host:port``. ``security`` goes to every client;
+    what it names files for is read again for each new connection. Its consumers and producers may be used
+    from different threads, each from one at a time.
 
-    Raises BrokerUnavailable if no server answers; ConfigurationError for unknown security settings.
+    Raises BrokerUnavailable if no server answers; BrokerRefused if all that do fail in TLS or SASL.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class KafkaBroker:
         bootstrap: Sequence[str],
         *,
         client_id: str = "crewsync",
-        security: Mapping[str, object] = MappingProxyType({}),
+        security: Security = PLAINTEXT,
         times: KafkaTimes = PATIENT,
     ) -> None:
         quieten()
@@ -78,10 +79,11 @@ class KafkaBroker:
             "bootstrap_timeout_ms": int(times.connect_s * 1000),
             "reconnect_backoff_max_ms": 2_000,
             "metadata_max_age_ms": 60_000,
-            **checked_security(security),
+            "access": Access(security),
         }
         knock(bootstrap, times.connect_s)
-        self._admin = opened(kafka.KafkaAdminClient, self._settings).client
+        self._opened = opened(kafka.KafkaAdminClient, self._settings)
+        self._admin = self._opened.client
         # Of any thread: to add to a set and to look into it are one step each.
         self._known_topics: set[str] = set()
 
@@ -209,5 +211,8 @@ class KafkaBroker:
                     return ask()
             except BrokerError as error:
                 if not isinstance(error.__cause__, errors.RetriableError) or time.monotonic() > deadline:
+                    if refusal := self._opened.net.refusal:
+                        # The server that was to be asked may be the only one that cannot be used.
+                        raise refusal from error
                     raise
             time.sleep(ADMIN_PAUSE_S)

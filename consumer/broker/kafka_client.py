@@ -1,32 +1,20 @@
-"""What all Kafka clients here share: how they are opened, how long they wait, what their errors mean.
-
-The library is kafka-python 3.0, https://github.com/dpkp/kafka-python. Every import of it goes through this
-module.
-"""
+"""What all Kafka clients here share: how they are opened, how long they wait, what their errors mean."""
 
 import logging
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from consumer.broker.kafka_access import Access
+from consumer.broker.kafka_library import CooperativeStickyAssignor, Future, errors, kafka, murmur2
+from consumer.broker.kafka_network import NetClient
+from consumer.broker.kafka_refusal import Refusal
 from consumer.broker.port import Position, TopicPartition
-from consumer.exceptions import BrokerError, BrokerUnavailable, ConfigurationError, Fenced, TopicMissing
-
-
-with warnings.catch_warnings():
-    # The library reads its schemas with functions that Python 3.11 calls deprecated.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import kafka
-    from kafka import errors
-    from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-    from kafka.future import Future
-    from kafka.net.compat import KafkaNetClient
-    from kafka.net.inet import KafkaNetSocket
-    from kafka.partitioner.default import murmur2
+from consumer.broker.security import PLAINTEXT
+from consumer.exceptions import BrokerError, BrokerRefused, BrokerUnavailable, Fenced, TopicMissing
 
 
 __all__ = [
@@ -37,7 +25,6 @@ __all__ = [
     "NetClient",
     "Opened",
     "as_broker_error",
-    "checked_security",
     "committable",
     "errors",
     "kafka",
@@ -51,8 +38,6 @@ __all__ = [
 
 NOTE_BYTES = 4096
 """The longest note of a position; Kafka's own limit is ``offset.metadata.max.bytes``, 4,096 by default."""
-
-SECURITY_PREFIXES = ("security_", "ssl_", "sasl_")
 
 DEFAULT_PORT = 9092
 
@@ -79,7 +64,11 @@ MEMBERSHIP_ERRORS = (
 
 LIBRARY_ERRORS = (errors.KafkaError, RuntimeError, OSError)
 
-UNREACHABLE_ERRORS = (errors.KafkaConnectionError, errors.NodeNotReadyError)
+UNREACHABLE_ERRORS = (
+    errors.KafkaConnectionError,
+    errors.NodeNotReadyError,
+    errors.SaslAuthenticationFailedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,52 +87,6 @@ class KafkaTimes:
     max_poll_interval_s: float = 300.0
 
 
-class DirectSocket(KafkaNetSocket):  # type: ignore[misc] # kafka-python has no types
-    """Connects without a proxy, as the library does, but closes the socket when that fails.
-
-    kafka-python 3.0.12 leaves it to the garbage collector. A "proxy" with a scheme of its own is how another
-    way to connect is given to the library.
-    """
-
-    SCHEMES = ("direct",)
-
-    async def sock_connect(
-        self, net: Any, sock: socket.socket, sockaddr: Any, timeout_at: float | None = None
-    ) -> socket.socket:
-        """Connect the socket, or close it."""
-        try:
-            await super().sock_connect(net, sock, sockaddr, timeout_at)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-
-class NetClient(KafkaNetClient):  # type: ignore[misc] # kafka-python has no types
-    """The library's network client with three of its faults (in 3.0.12) put right.
-
-    It passes ``allow_auto_create_topics`` on to nobody, so that asking for a topic creates it. And where
-    its producer's thread expects False, ``await_ready`` raises, so that a transactional request is dropped
-    without an answer when the connection is lost at that moment. And there is no way to hand a call to the
-    network thread.
-    """
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.cluster.config["allow_auto_create_topics"] = False
-
-    def await_ready(self, node_id: int, timeout_ms: float = 30_000) -> bool:
-        """Wait until the node can be sent to; False if it cannot."""
-        try:
-            return bool(super().await_ready(node_id, timeout_ms))
-        except errors.KafkaConnectionError:
-            return False
-
-    def on_network_thread(self, call: Callable[[], None]) -> None:
-        """Have the network thread make a call."""
-        self._net.call_soon_threadsafe(call)
-
-
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A consumer, producer or admin client of the library, and the network client below it."""
@@ -153,24 +96,39 @@ class Opened:
 
 
 def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Opened:
-    """Make a client of the library.
+    """Make a client of the library; its settings, and under ``access`` what lets it in, if Kafka asks for it.
 
-    Raises BrokerUnavailable if Kafka cannot be reached; then nothing stays open.
+    Raises BrokerRefused if TLS or SASL fails, BrokerUnavailable if Kafka cannot be reached; then nothing
+    stays open.
     """
     made: list[NetClient] = []
+    own = dict(settings)
+    access = own.pop("access", None) or Access(PLAINTEXT)
 
     def net_client(**configs: Any) -> NetClient:
-        made.append(NetClient(**configs))
+        made.append(NetClient(access, **configs))
         return made[-1]
 
     try:
-        return Opened(kind(**settings, proxy_url="direct://", kafka_client=net_client), made[0])
+        client = kind(**own, proxy_url="direct://", kafka_client=net_client)
     except errors.KafkaError as error:
         for client in made:
             client.close()
+        if refusal := next((client.refusal for client in made), None):
+            raise refusal from error
         if isinstance(error, errors.KafkaConfigurationError | errors.KafkaConnectionError):
             raise BrokerUnavailable(f"Kafka cannot be used: {error}") from error
-        raise BrokerUnavailable(f"Kafka does not answer: {error}") from error
+        raise BrokerUnavailable(f"Kafka does not answer: {error}{_hint(access)}") from error
+    made[0].be_patient()
+    return Opened(client, made[0])
+
+
+def _hint(access: Access) -> str:
+    """A server that expects TLS or SASL only closes the connections of who knows nothing of it."""
+    missing = " or ".join(
+        word for word, used in (("TLS", access.security.tls), ("SASL", access.security.sasl)) if used is None
+    )
+    return f"; if it expects {missing}, set CREWSYNC_KAFKA_SECURITY" if missing else ""
 
 
 def knock(bootstrap: Sequence[str], timeout_s: float) -> None:
@@ -192,17 +150,6 @@ def knock(bootstrap: Sequence[str], timeout_s: float) -> None:
     raise BrokerUnavailable(f"no Kafka server can be reached: {', '.join(reasons)}")
 
 
-def checked_security(security: Mapping[str, object]) -> dict[str, object]:
-    """The TLS and SASL settings, under kafka-python's names, such as ``ssl_cafile`` or ``sasl_mechanism``.
-
-    Raises ConfigurationError for names that are none; values are never repeated, since they may be secret.
-    """
-    known = {name for name in kafka.KafkaAdminClient.DEFAULT_CONFIG if name.startswith(SECURITY_PREFIXES)}
-    if unknown := sorted(set(security) - known):
-        raise ConfigurationError(f"no security settings of Kafka: {', '.join(unknown)}")
-    return dict(security)
-
-
 def quieten() -> None:
     """Let the library log what is worth it, but leave a level alone that somebody has set."""
     for name, level in LOG_LEVELS.items():
@@ -213,6 +160,8 @@ def quieten() -> None:
 
 def as_broker_error(error: BaseException, doing: str) -> BrokerError:
     """What an error of the library means to the engine."""
+    if isinstance(error, Refusal):
+        return BrokerRefused(f"{doing}: {error}", error.refused.remedy)
     text = f"{doing}: {str(error) or type(error).__name__}"
     if isinstance(error, errors.CommitFailedError) and any(
         isinstance(cause, errors.RebalanceInProgressError) for cause in error.args

@@ -14,7 +14,7 @@ from consumer.commands import sandbox_edits
 from consumer.commands.options import Json
 from consumer.commands.rows import print_json, print_rows
 from consumer.commands.sandbox_state import name_of, sandbox_config, sandbox_state
-from consumer.config import is_loopback, read_secret
+from consumer.config import is_loopback, secret_in
 from consumer.exceptions import ConfigurationError
 from consumer.sandbox.demo import load_demo
 from consumer.sandbox.server import LOOPBACK, start
@@ -75,7 +75,7 @@ def serve(  # noqa: PLR0917 - each is an option of the command
     path, data = state or config.sandbox_state, load_demo()
     if secret_file is None and not is_loopback(host):
         raise ConfigurationError(f"--secret-file is missing, though --host {host} lets others in")
-    secret = None if secret_file is None else read_secret(secret_file)
+    secret = None if secret_file is None else secret_in(secret_file)
     # A service manager's way to ask for the end is the same as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

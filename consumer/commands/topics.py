@@ -23,7 +23,7 @@ def create(as_json: Json = False) -> None:
     """Make the topics that are missing. Existing ones are left as they are; see describe."""
     config = load()
     specs = TopicNames(config.topic_prefix).specs()
-    with connect(config.broker_url) as broker:
+    with connect(config.broker_url, config.security) as broker:
         created = set(broker.ensure_topics(specs))
     made = {spec.name: spec.name in created for spec in specs}
     if as_json:
@@ -45,7 +45,7 @@ def describe_topics(as_json: Json = False) -> None:
     """
     config = load()
     specs = TopicNames(config.topic_prefix).specs()
-    states = describe(config.broker_url, [spec.name for spec in specs])
+    states = describe(config.broker_url, [spec.name for spec in specs], config.security)
     found = list(topic_findings(specs, states, on_kafka=config.broker_url.startswith("kafka:")))
     sys.stdout.write(_document(specs, states, found) if as_json else _text(states, found))
     if is_failed(found):

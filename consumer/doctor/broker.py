@@ -7,19 +7,22 @@ from pathlib import Path
 from consumer.broker.connect import check, describe
 from consumer.broker.embedded_look import holder
 from consumer.broker.port import TopicSpec
+from consumer.broker.security import PLAINTEXT, Security
 from consumer.doctor.files import folder_findings
 from consumer.doctor.findings import Finding, fail, ok
 from consumer.doctor.topics import topic_findings
-from consumer.exceptions import BrokerError, BrokerUnavailable
+from consumer.exceptions import BrokerError, BrokerRefused, BrokerUnavailable
 
 
-def broker_findings(url: str, specs: Sequence[TopicSpec]) -> Iterator[Finding]:
+def broker_findings(
+    url: str, specs: Sequence[TopicSpec], security: Security = PLAINTEXT
+) -> Iterator[Finding]:
     """What is wrong with the broker at this URL, which must be a right one, and with its topics."""
     place = check(url)
     if isinstance(place, Path):
         yield from _embedded(url, place, specs)
     else:
-        yield from _kafka(url, place, specs)
+        yield from _kafka(url, place, specs, security)
 
 
 def _embedded(url: str, path: Path, specs: Sequence[TopicSpec]) -> Iterator[Finding]:
@@ -49,9 +52,14 @@ def _embedded(url: str, path: Path, specs: Sequence[TopicSpec]) -> Iterator[Find
         yield ok(f"broker: {path} is not there yet; the first start makes it, with its topics")
 
 
-def _kafka(url: str, servers: Sequence[str], specs: Sequence[TopicSpec]) -> Iterator[Finding]:
+def _kafka(
+    url: str, servers: Sequence[str], specs: Sequence[TopicSpec], security: Security
+) -> Iterator[Finding]:
     try:
-        states = describe(url, [spec.name for spec in specs])
+        states = describe(url, [spec.name for spec in specs], security)
+    except BrokerRefused as error:
+        yield fail(f"broker: {error}", error.remedy)
+        return
     except BrokerUnavailable as error:
         yield fail(
             f"broker: {error}",
@@ -65,5 +73,10 @@ def _kafka(url: str, servers: Sequence[str], specs: Sequence[TopicSpec]) -> Iter
             "see that the cluster is well, and that crewsync may describe topics and their settings",
         )
         return
-    yield ok(f"broker: Kafka answers at {', '.join(servers)}")
+    yield ok(f"broker: Kafka answers at {', '.join(servers)}, {_words(security)}")
     yield from topic_findings(specs, states, on_kafka=True)
+
+
+def _words(security: Security) -> str:
+    encrypted = "in plain text" if security.tls is None else "in TLS"
+    return encrypted if security.sasl is None else f"{encrypted} and with SASL"

@@ -36,7 +36,7 @@ def examine(config: Config, given: Mapping[str, str]) -> Iterator[Finding]:
     yield ok(f"settings: {_settings_words(config)}")
     yield from secret_findings(given, ENV_FILE)
     yield from folder_findings("log directory", config.log_dir)
-    yield from broker_findings(config.broker_url, TopicNames(config.topic_prefix).specs())
+    yield from broker_findings(config.broker_url, TopicNames(config.topic_prefix).specs(), config.security)
     yield from catalogue_findings()
     if config.schema_registry_url is not None:
         yield from _registry(config.schema_registry_url.get_secret_value())

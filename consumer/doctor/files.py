@@ -13,7 +13,7 @@ from consumer.doctor.findings import Finding, fail, ok, warn
 _MIB = 2**20
 _LOW_BYTES = 512 * _MIB
 _FULL_BYTES = 16 * _MIB
-_SAID_SECRET = ("SECRET", "TOKEN", "API_KEY")
+_SAID_SECRET = ("SECRET", "TOKEN", "API_KEY", "PASSWORD")
 
 
 def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
@@ -52,7 +52,9 @@ def _room(name: str, folder: Path, free: int) -> Finding:
 
 def secret_findings(given: Mapping[str, str], env_file: Path) -> Iterator[Finding]:
     """Which files with secrets in them everybody on this machine can read. ``given`` are all variables."""
-    paths = {Path(value): name for name, value in given.items() if _names_file(name) and value.strip()}
+    paths = {
+        Path(value): name for name, value in given.items() if _holds_secret(name, given) and value.strip()
+    }
     if any(_is_secret(name) for name in _lines(env_file)):
         paths[env_file] = "the settings' file"
     told = given.get("CREWSYNC_COMPANIES", "").strip()
@@ -66,8 +68,14 @@ def secret_findings(given: Mapping[str, str], env_file: Path) -> Iterator[Findin
         yield ok(f"secrets: {', '.join(map(str, sorted(paths)))} can be read by no others")
 
 
-def _names_file(name: str) -> bool:
-    return name.upper().startswith("CREWSYNC_") and name.upper().endswith("_FILE")
+def _holds_secret(name: str, given: Mapping[str, str]) -> bool:
+    """Whether it names a file with a secret. Certificates are none, but a key may be in their file."""
+    told = name.upper()
+    if told == "CREWSYNC_KAFKA_CA_FILE":
+        return False
+    if told == "CREWSYNC_KAFKA_CERT_FILE":
+        return not any(other.upper() == "CREWSYNC_KAFKA_KEY_FILE" for other in given)
+    return told.startswith("CREWSYNC_") and told.endswith("_FILE")
 
 
 def _is_secret(name: str) -> bool:

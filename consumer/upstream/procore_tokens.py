@@ -4,12 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from consumer.exceptions import Misconfigured, NotFound, RateLimited, Rejected
+from consumer.secret import Secret
 from consumer.upstream.budget import is_patient
 from consumer.upstream.calls import PROCORE
 from consumer.upstream.http import send
@@ -25,14 +26,15 @@ _OPERATION = "createAccessToken"
 class ProcoreCredentials:
     """Client credentials of a service account. The secret never shows in a repr."""
 
-    client_id: str
-    client_secret: str = field(repr=False)
+    client_id: Secret
+    client_secret: Secret
 
 
 class TokenSource:
     """Fetches the access token and shares it: one request at a time, however many callers wait.
 
-    The login has no budget: while it refuses, one call is made for all after each pause.
+    Credentials that are given as files are read again for each token. The login has no
+    budget: while it refuses, one call is made for all after each pause.
     """
 
     def __init__(self, client: httpx.AsyncClient, credentials: ProcoreCredentials) -> None:
@@ -94,8 +96,8 @@ class TokenSource:
         asked = time.monotonic()
         request = {
             "grant_type": "client_credentials",
-            "client_id": self._credentials.client_id,
-            "client_secret": self._credentials.client_secret,
+            "client_id": self._credentials.client_id.read(),
+            "client_secret": self._credentials.client_secret.read(),
         }
         try:
             response = await send(

@@ -4,10 +4,11 @@ SmartBarrel publishes no API: that contract is this project's assumption, and th
 that would have to change.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from http import HTTPStatus
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ import httpx
 
 from consumer.exceptions import Misconfigured, NotFound
 from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent, stated
+from consumer.secret import Secret
 from consumer.upstream.budget import Budget
 from consumer.upstream.calls import SMARTBARREL
 from consumer.upstream.http import send
@@ -35,7 +37,12 @@ class SmartBarrelAccount:
     """One company at SmartBarrel, with its key. The key never shows in a repr."""
 
     company_id: str
-    api_key: str = field(repr=False)
+    api_key: Secret
+
+    def key_after(self, refused: str) -> str | None:
+        """The key after one that was refused, if its file has another one now that HTTP can carry."""
+        key = self.api_key.read()
+        return key if key != refused and key.isascii() and key.isprintable() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,7 @@ class SmartBarrel:
         self._client = client
         self._budget = budget
         self._account = account
+        self._key = account.api_key.value
         self._procore_company_id = procore_company_id
 
     async def find_workers(self, **filters: str) -> Sequence[Worker]:
@@ -190,8 +198,8 @@ class SmartBarrel:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
-        try:
-            response = await send(
+        async def ask(key: str) -> httpx.Response:
+            return await send(
                 self._client,
                 NAME,
                 operation,
@@ -199,15 +207,30 @@ class SmartBarrel:
                 f"/api/v1/companies/{self._account.company_id}/{path}",
                 params=params,
                 body=body,
-                headers={"Authorization": f"Bearer {self._account.api_key}", **(headers or {})},
+                headers={"Authorization": f"Bearer {key}", **(headers or {})},
                 budget=self._budget,
             )
+
+        try:
+            response = await self._with_key(ask)
         except NotFound as error:
             if operation in _OF_ONE:
                 raise
             # There is nothing else that could be missing but the company, or the whole address.
             raise Misconfigured(error.upstream, error.operation, error.status, error.words) from None
         return read(NAME, operation, response, parse)
+
+    async def _with_key(self, ask: Callable[[str], Awaitable[httpx.Response]]) -> httpx.Response:
+        """Ask, and once more if the key is refused and there is another: a refused call did nothing."""
+        used = self._key
+        try:
+            return await ask(used)
+        except Misconfigured as error:
+            key = self._account.key_after(used) if error.status == HTTPStatus.UNAUTHORIZED else None
+            if key is None:
+                raise
+        self._key = key
+        return await ask(key)
 
 
 def _page_of(parse: Callable[[Mapping[str, Any]], T], number: int = 1) -> Callable[[Any], Page[T]]:

@@ -1,20 +1,23 @@
 """What it takes to open the console's pages with ten thousand runs, one of which has 20,000 lines.
 
-Run as ``python -m tests.benchmarks.console``; it asserts nothing. Each page is asked for over HTTP, eleven times;
-the median is shown, and how large the serving process is before and after all of it.
+Run as ``python -m tests.benchmarks.console``; it asserts nothing. Each page is asked for over HTTP, eleven
+times; the median is shown, and how large the serving process is before and after all of it.
 """
 
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 
 from consumer.console import guard
 from consumer.health_server import listen, serving, url_of
+from consumer.sink.state import STATE_FILE
 from tests.benchmarks.listing import COMPANY, LARGE_EVERY, LARGEST, RUNS, fill
 from tests.console.scene import Scene
 
@@ -46,12 +49,19 @@ def main() -> None:
         folder = Path(name)
         (folder / "logs").mkdir()
         fill(folder / "logs")
+        with closing(sqlite3.connect(folder / "logs" / STATE_FILE)) as state:
+            # As if all of that were long gone from the topic, which is empty here.
+            state.execute("DELETE FROM positions")
+            state.commit()
         # Not as many a second as here.
         guard.Rates.allows = lambda *_: True  # type: ignore[method-assign]
         listener = listen("127.0.0.1", 0)
-        with Scene(folder) as scene, serving(listener, scene.app, "console", 600):
-            with httpx.Client(base_url=url_of(listener), timeout=60) as client:
-                _measure(client)
+        with (
+            Scene(folder) as scene,
+            serving(listener, scene.app, "console", 600),
+            httpx.Client(base_url=url_of(listener), timeout=60) as client,
+        ):
+            _measure(client)
 
 
 def _measure(client: httpx.Client) -> None:

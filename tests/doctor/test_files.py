@@ -108,3 +108,13 @@ def test_without_a_secret_in_a_file_there_is_nothing_to_say(tmp_path: Path, comp
     written(tmp_path / ".env", "CREWSYNC_LOG_LEVEL=info\n")
     given = {"CREWSYNC_COMPANIES": companies, "OTHER_FILE": "/etc/hostname"}
     assert list(secret_findings(given, tmp_path / ".env")) == []
+
+
+def test_certificates_are_no_secrets_but_a_key_in_their_file_is(tmp_path: Path) -> None:
+    path = str(written(tmp_path / "file.pem", "a certificate"))
+    key = str(written(tmp_path / "key.pem", "a key", 0o600))
+    certificates = {"CREWSYNC_KAFKA_CA_FILE": path, "CREWSYNC_KAFKA_CERT_FILE": path}
+    with_key = [one.level for one in secret_findings(certificates, tmp_path / ".env")]
+    assert with_key == [Level.WARN]
+    apart = {**certificates, "CREWSYNC_KAFKA_KEY_FILE": key}
+    assert [one.level for one in secret_findings(apart, tmp_path / ".env")] == [Level.OK]

@@ -22,6 +22,7 @@ from consumer.sandbox.procore import login_app, procore_app
 from consumer.sandbox.smartbarrel import smartbarrel_app
 from consumer.sandbox.store import JournalEntry, SandboxState
 from consumer.sandbox.tables import PEOPLE, WORK_CLASSIFICATIONS
+from consumer.secret import Secret
 from consumer.sqlite import transaction
 from consumer.upstream import procore, smartbarrel
 from consumer.upstream.http import http_client
@@ -123,12 +124,13 @@ class Site:
         self.tokens = self.new_tokens()
         self.procore = procore.Procore(self.api, self.tokens, COMPANY)
         self.smartbarrel = smartbarrel.SmartBarrel(
-            self.barrel, smartbarrel.SmartBarrelAccount(ACCOUNT, API_KEY), COMPANY
+            self.barrel, smartbarrel.SmartBarrelAccount(ACCOUNT, Secret(API_KEY)), COMPANY
         )
 
-    def new_tokens(self, secret: str = SECRET) -> TokenSource:
+    def new_tokens(self, secret: str | Secret = SECRET) -> TokenSource:
         """A token source that has none yet."""
-        return TokenSource(self.login, ProcoreCredentials(CLIENT_ID, secret))
+        given = secret if isinstance(secret, Secret) else Secret(secret)
+        return TokenSource(self.login, ProcoreCredentials(Secret(CLIENT_ID), given))
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float = 30) -> T:
         """Run it to its end, for so many seconds at most."""

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from consumer.exceptions import RateLimited
+from consumer.secret import Secret
 from consumer.upstream import http, procore_tokens
 from consumer.upstream.allowance import Allowance, Answer
 from consumer.upstream.budget import be_patient
@@ -57,7 +58,7 @@ class World:
 
     def tokens(self) -> TokenSource:
         """A source that asks this server."""
-        return TokenSource(self.client(), ProcoreCredentials("client", "secret"))
+        return TokenSource(self.client(), ProcoreCredentials(Secret("client"), Secret("secret")))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from consumer.exceptions import (
 )
 from consumer.model.events import UserEvent
 from consumer.sandbox.limits import RateBudget
+from consumer.secret import Secret
 from consumer.upstream.procore import Procore
 from consumer.upstream.procore_answers import Project, person, project, text, user_event
 from tests.upstream.site import (
@@ -31,6 +33,7 @@ from tests.upstream.site import (
     GENERAL,
     NORTH,
     ROOF,
+    SECRET,
     TOWER,
     YARD,
     Mishap,
@@ -597,3 +600,15 @@ def test_a_call_without_an_answer_is_transient(site: Site, before: bool) -> None
     assert isinstance(caught.value, UpstreamError)
     assert caught.value.words == ("ReadTimeout",)
     assert len(site.state.timecard_entries()) == (0 if before else 1)
+
+
+def test_a_client_secret_that_was_changed_in_its_file_is_used_for_the_next_token(
+    site: Site, tmp_path: Path
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("of-yesterday")
+    procore = Procore(site.api, site.new_tokens(Secret("of-yesterday", path)), COMPANY)
+    with pytest.raises(Misconfigured):
+        site.run(procore.sign_in())
+    path.write_text(f"{SECRET}\n")
+    site.run(procore.sign_in())

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from consumer.exceptions import Misconfigured, Transient, Unsure, UpstreamError
+from consumer.secret import Secret
 from consumer.upstream import smartbarrel
 from consumer.upstream.http import http_client, json_of, may_write, send
 from consumer.upstream.procore_tokens import ProcoreCredentials
@@ -165,8 +166,8 @@ def test_an_error_shows_neither_address_nor_secret_nor_personal_data(
 
 
 def test_accounts_and_credentials_do_not_show_their_secret() -> None:
-    account = smartbarrel.SmartBarrelAccount("granite-ridge", TOKEN)
-    credentials = ProcoreCredentials("client-7f1e", TOKEN)
+    account = smartbarrel.SmartBarrelAccount("granite-ridge", Secret(TOKEN))
+    credentials = ProcoreCredentials(Secret("client-7f1e"), Secret(TOKEN))
     assert TOKEN not in f"{account} {account!r} {credentials} {credentials!r}"
 
 

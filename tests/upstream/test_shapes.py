@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from consumer.exceptions import Transient
+from consumer.secret import Secret
 from consumer.upstream.http import http_client
 from consumer.upstream.procore import Procore
 from consumer.upstream.procore_tokens import ProcoreCredentials, TokenSource
@@ -32,12 +33,14 @@ def answering(body: Any) -> httpx.AsyncClient:
 
 def procore(body: Any) -> Procore:
     return Procore(
-        answering(body), TokenSource(answering(TOKEN), ProcoreCredentials("id", "secret")), COMPANY
+        answering(body),
+        TokenSource(answering(TOKEN), ProcoreCredentials(Secret("id"), Secret("secret"))),
+        COMPANY,
     )
 
 
 def smartbarrel(body: Any) -> SmartBarrel:
-    return SmartBarrel(answering(body), SmartBarrelAccount(ACCOUNT, "key"), COMPANY)
+    return SmartBarrel(answering(body), SmartBarrelAccount(ACCOUNT, Secret("key")), COMPANY)
 
 
 async def all_of(pages: Any) -> None:
@@ -160,7 +163,7 @@ def test_a_login_answer_in_another_shape_is_no_token_and_the_login_is_asked_agai
     client = http_client(
         "http://login.test", httpx.MockTransport(lambda _: httpx.Response(200, content=answers.pop(0)))
     )
-    source = TokenSource(client, ProcoreCredentials("id", "secret"))
+    source = TokenSource(client, ProcoreCredentials(Secret("id"), Secret("secret")))
 
     async def scene() -> str:
         with pytest.raises(Transient) as found:

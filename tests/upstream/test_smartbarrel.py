@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,9 +11,11 @@ import pytest
 
 from consumer.exceptions import Duplicate, Misconfigured, NotFound, Rejected, Transient
 from consumer.model.events import Named, ShiftStatus, ShiftWorker, TimesheetEvent
+from consumer.secret import Secret
 from consumer.upstream.smartbarrel import SmartBarrel, SmartBarrelAccount
 from tests.upstream.site import (
     ACCOUNT,
+    API_KEY,
     COMPANY,
     SMARTBARREL,
     TOWER,
@@ -199,7 +202,7 @@ def test_a_wrong_key_and_a_company_beyond_its_reach_are_matters_of_configuration
     site: Site, account: str, key: str | None
 ) -> None:
     right_key = site.smartbarrel._account.api_key
-    barrel = SmartBarrel(site.barrel, SmartBarrelAccount(account, key or right_key), COMPANY)
+    barrel = SmartBarrel(site.barrel, SmartBarrelAccount(account, Secret(key) if key else right_key), COMPANY)
     with pytest.raises(Misconfigured) as caught:
         site.run(barrel.find_workers())
     assert "another-key" not in f"{caught.value!r} {caught.value.words}"
@@ -314,7 +317,36 @@ def test_every_call_is_within_the_company_and_carries_its_key(site: Site) -> Non
     site.run(site.smartbarrel.create_worker(FIELDS, "key-1"))
     site.run(site.smartbarrel.find_workers())
     site.run(all_timesheets(site.smartbarrel))
-    key = f"Bearer {site.smartbarrel._account.api_key}"
+    key = f"Bearer {site.smartbarrel._account.api_key.value}"
     assert {request.headers["Authorization"] for request in site.wire.seen} == {key}
     base = f"{SMARTBARREL}/api/v1/companies/{ACCOUNT}/"
     assert all(str(request.url).startswith(base) for request in site.wire.seen)
+
+
+# ------------------------------------------------------------------ a key that is changed
+
+
+def rotating(site: Site, path: Path) -> SmartBarrel:
+    """A client whose key was another one at the start, before SmartBarrel got the one of today."""
+    return SmartBarrel(site.barrel, SmartBarrelAccount(ACCOUNT, Secret("of-yesterday", path)), COMPANY)
+
+
+def test_a_key_that_is_refused_is_read_again_and_used_at_once(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(f"{API_KEY}\n")
+    barrel = rotating(site, path)
+    assert site.run(barrel.create_worker(FIELDS, "key-1")).name == "Maria Delgado"
+    site.run(barrel.find_workers())
+    assert len(site.wire.seen) == 3, "the first key was tried once"
+
+
+@pytest.mark.parametrize("content", ["of-yesterday", "no key of\u00a0any kind", "", None])
+def test_a_key_whose_file_has_nothing_better_is_refused_without_another_call(
+    site: Site, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(Misconfigured):
+        site.run(rotating(site, path).find_workers())
+    assert len(site.wire.seen) == 1
