@@ -155,6 +155,12 @@ class Families:
             labelnames=["handler", "company", "system", "to"],
         )
 
+        self.access_refused = gauge(
+            "crewsync_access_refused_state",
+            "1 while records are held because the upstream refuses access, else 0.",
+            labelnames=["handler", "company", "system"],
+        )
+
         self.rate_limit_wait = Counter(
             "crewsync_rate_limit_wait_seconds_total",
             "Pauses that upstreams have asked for.",

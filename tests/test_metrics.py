@@ -285,9 +285,22 @@ def test_a_breaker_s_state_is_a_number_and_its_changes_are_counted(
 ) -> None:
     for state in ("open", "half_open", "open"):
         metrics.company(7).show_breaker("smartbarrel", state)
+    assert set(values(registry, "crewsync_access_refused_state", "company").values()) == {0.0}
     assert values(registry, "crewsync_breaker_state", "company") == {("4281001",): 0.0, ("7",): 2.0}
     changes = values(registry, "crewsync_breaker_transitions_total", "company", "to")
     assert (changes["7", "open"], changes["7", "half_open"], changes["7", "closed"]) == (2, 1, 0)
+
+
+def test_a_company_that_is_refused_access_is_shown_until_its_breaker_is_open_for_another_reason(
+    metrics: EngineMetrics, registry: CollectorRegistry
+) -> None:
+    company = metrics.company(7)
+    for is_denied in (True, False):
+        company.show_breaker("smartbarrel", "open", is_denied=is_denied)
+        assert values(registry, "crewsync_access_refused_state", "company", "system") == {
+            ("4281001", "smartbarrel"): 0.0,
+            ("7", "smartbarrel"): float(is_denied),
+        }
 
 
 def test_two_engines_count_apart(registry: CollectorRegistry) -> None:

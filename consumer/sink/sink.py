@@ -19,6 +19,7 @@ from consumer.sink.errors import SinkError
 from consumer.sink.files import lock_directory, remove_file, remove_unfinished, replace_file
 from consumer.sink.layout import render_day, render_run
 from consumer.sink.naming import file_path
+from consumer.sink.sink_metrics import STATE, TAKEN
 from consumer.sink.state import DirtyLog, Entry, State, Undecodable
 
 
@@ -126,6 +127,8 @@ class Sink:
                     )
         self._write_what_is_due()
         self.shown = SinkState(self.shown.taken + taken)
+        TAKEN.inc(taken)
+        STATE.set(0)
         return taken
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
@@ -140,6 +143,7 @@ class Sink:
                 self.step(POLL_S)
             except CrewsyncError as error:
                 self.shown = replace(self.shown, is_failing=True)
+                STATE.set(1)
                 log.warning("sync_log_sink_failed", error=str(error), retry_in_s=pause_s)
                 stop.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
