@@ -4,6 +4,7 @@ Names follow Prometheus: base units, counters end in ``_total``, and the values 
 list. No label names a person or a record.
 """
 
+import threading
 from functools import partial
 
 from prometheus_client import (
@@ -32,6 +33,7 @@ REGISTRY = CollectorRegistry(auto_describe=True)
 """What this process serves, with its own CPU time and memory."""
 for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
     REGISTRY.register(collector)
+Gauge("crewsync_threads", "Threads of this process.", registry=REGISTRY).set_function(threading.active_count)
 Info("crewsync_build", "What runs here.", registry=REGISTRY).info({"version": program_version()})
 
 

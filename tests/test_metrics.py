@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,6 +199,17 @@ def test_the_rate_limits_and_the_program_are_there_from_the_start() -> None:
 def test_the_process_s_own_cpu_time_and_memory_are_served() -> None:
     names = {sample.name for family in REGISTRY.collect() for sample in family.samples}
     assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} <= names
+
+
+def test_the_process_s_own_threads_are_counted() -> None:
+    before = values(REGISTRY, "crewsync_threads")[()]
+    ends = threading.Event()
+    thread = threading.Thread(target=ends.wait, args=(10,))
+    thread.start()
+    counted = values(REGISTRY, "crewsync_threads")[()]
+    ends.set()
+    thread.join()
+    assert counted == before + 1
 
 
 def test_both_formats_can_be_read_by_their_own_parsers() -> None:

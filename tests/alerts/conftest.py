@@ -40,13 +40,13 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
             ]
         for scene in playing:
             scene.result()
+        prometheus.until(lambda: not prometheus.firing(), 60, "nothing fires")
         yield prometheus
 
 
 def _free_ports(number: int) -> list[int]:
     with ExitStack() as stack:
-        taken = [
+        return [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
             for _ in range(number)
         ]
-    return taken

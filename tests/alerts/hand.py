@@ -1,8 +1,8 @@
 """``crewsync run`` with a hand inside: ``python -m tests.alerts.hand``.
 
-The embedded broker has room for one process, so whoever publishes, or joins a group, has to be in it. All roles
-run as they do in ``crewsync run``, with the same health server. Each line of standard input is a command, which
-is answered with a line that says how many have been carried out:
+The embedded broker has room for one process, so whoever publishes, or joins a group, has to be in it. All
+roles run as they do in ``crewsync run``, with the same health server. Each line of standard input is a
+command, which is answered with a line that says how many have been carried out:
 
 ================  ===================================================================================
 ``users N``       N users whom nobody has seen yet are published
@@ -75,16 +75,14 @@ def _users(session: Session, number: int) -> None:
     producer = place.broker.producer()
     for _ in range(number):
         event = _new_user()
-        key = user_key(COMPANY, event.user_id)
-        producer.send(Message(place.topics.user_events, key, place.codec.encode(event)))
+        producer.send(Message(place.topics.user_events, user_key(event), place.codec.encode(event)))
     producer.close()
 
 
 def _garbage(session: Session, number: int) -> None:
     producer = session.place.broker.producer()
     for _ in range(number):
-        key = user_key(COMPANY, _new_user().user_id)
-        producer.send(Message(session.place.topics.user_events, key, b"no event"))
+        producer.send(Message(session.place.topics.user_events, user_key(_new_user()), b"no event"))
     producer.close()
 
 
@@ -96,7 +94,7 @@ def _letter(session: Session, age_s: int) -> None:
         partition=0,
         offset=0,
         timestamp_ms=int(at.timestamp() * 1000),
-        key=user_key(COMPANY, event.user_id),
+        key=user_key(event),
         value=place.codec.encode(event),
         headers=(),
     )

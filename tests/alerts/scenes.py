@@ -78,7 +78,7 @@ class Actor:
         out, err = (self.folder / f"{name}-{number}.txt" for name in ("stdout", "stderr"))
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with out.open("wb") as to_out, err.open("wb") as to_err:
-            popen = subprocess.Popen(  # noqa: S603 - our own program
+            popen = subprocess.Popen(
                 [sys.executable, "-m", "tests.alerts.hand"],
                 cwd=self.folder,
                 env={**environment, **self._settings},
