@@ -44,5 +44,6 @@ def test_a_process_has_no_more_series_than_the_runbook_says_whatever_befalls_it(
 def test_all_series_of_the_whole_play_are_no_more_than_those_of_one_moment(played: Prometheus) -> None:
     """A label that takes ever new values would leave series behind that are not served any more."""
     ours = '{__name__=~"crewsync_.*", job="crewsync-broken"}'
-    ever = played.get("series", **{"match[]": ours, "start": played.began, "end": time.time()})
+    span: dict[str, str | float] = {"match[]": ours, "start": played.began, "end": time.time()}
+    ever = played.get("series", **span)
     assert len(ever) == played.value(f"count({ours})")
