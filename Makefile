@@ -9,7 +9,8 @@ READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: help run run-kafka demo test test-kafka test-console chaos bench lint check-deploy audit format lock clean
+.PHONY: help run run-kafka demo test test-kafka test-console test-alerts chaos bench lint check-deploy audit format
+.PHONY: lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +35,7 @@ demo: $(READY) ## Do the main job once on the demo data, print both logs and exi
 	@$(BIN)/crewsync demo
 
 test: $(READY) ## Run the tests that need neither Java nor a network
-	@$(BIN)/python -m pytest -m "not kafka and not console" -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -m "not kafka and not console and not prometheus" -n 2 $(ARGS)
 
 test-kafka: $(READY) ## Run the broker contract and the end-to-end test on a local Apache Kafka and schema registry
 	@deploy/registry/registry.sh run -- deploy/kafka/kafka.sh run -- $(BIN)/python -m pytest -m kafka $(ARGS)
@@ -42,6 +43,11 @@ test-kafka: $(READY) ## Run the broker contract and the end-to-end test on a loc
 test-console: $(READY) ## Run the console's tests in Chromium, and those of its API against its OpenAPI document
 	@command -v chromium > /dev/null || { echo "Chromium is missing: install Debian's package chromium" >&2; exit 69; }
 	@$(BIN)/python -m pytest -m console -n 2 $(ARGS)
+
+test-alerts: $(READY) ## Run the rules on a real Prometheus, provoke each alert, and ask each query of the dashboard
+	@for program in prometheus promtool; do command -v $$program >/dev/null || { echo "make test-alerts needs \
+	$$program: install it, for example with: apt-get install prometheus" >&2; exit 69; }; done
+	@$(BIN)/python -m pytest -m prometheus -n 0 $(ARGS)
 
 chaos: $(READY) ## Kill, stop and join processes, bounce brokers, let upstreams fail; ARGS=--long for half an hour
 	@$(BIN)/python -m tests.chaos $(ARGS)

@@ -4,6 +4,7 @@ Names follow Prometheus: base units, counters end in ``_total``, and the values 
 list. No label names a person or a record.
 """
 
+import threading
 from functools import partial
 
 from prometheus_client import (
@@ -32,6 +33,7 @@ REGISTRY = CollectorRegistry(auto_describe=True)
 """What this process serves, with its own CPU time and memory."""
 for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
     REGISTRY.register(collector)
+Gauge("crewsync_threads", "Threads of this process.", registry=REGISTRY).set_function(threading.active_count)
 Info("crewsync_build", "What runs here.", registry=REGISTRY).info({"version": program_version()})
 
 
@@ -153,6 +155,12 @@ class Families:
             "crewsync_breaker_transitions_total",
             "Changes of a breaker, by the state that it came to.",
             labelnames=["handler", "company", "system", "to"],
+        )
+
+        self.access_refused = gauge(
+            "crewsync_access_refused_state",
+            "1 while records are held because the upstream refuses access, else 0.",
+            labelnames=["handler", "company", "system"],
         )
 
         self.rate_limit_wait = Counter(

@@ -56,10 +56,14 @@ class CompanyMetrics:
     _families: Families
     _labels: tuple[str, str]
 
-    def show_breaker(self, system: str, state: str) -> None:
-        """The breaker of an upstream has come to this state, one of ``BREAKER_STATES``."""
+    def show_breaker(self, system: str, state: str, *, is_denied: bool = False) -> None:
+        """The breaker of an upstream has come to this state, one of ``BREAKER_STATES``.
+
+        ``is_denied`` tells whether it is not closed because access was refused.
+        """
         self._families.breaker_state.labels(*self._labels, system).set(BREAKER_STATES[state])
         self._families.breaker_transitions.labels(*self._labels, system, state).inc()
+        self._families.access_refused.labels(*self._labels, system).set(int(is_denied))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,7 @@ class EngineMetrics:
             self.company(company_id)
             labels = (self.handler, str(company_id), system)
             self._families.breaker_state.labels(*labels).set(BREAKER_STATES["closed"])
+            self._families.access_refused.labels(*labels).set(0)
             for state in BREAKER_STATES:
                 self._families.breaker_transitions.labels(*labels, state)
 

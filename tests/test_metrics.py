@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,6 +201,17 @@ def test_the_process_s_own_cpu_time_and_memory_are_served() -> None:
     assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} <= names
 
 
+def test_the_process_s_own_threads_are_counted() -> None:
+    before = values(REGISTRY, "crewsync_threads")[()]
+    ends = threading.Event()
+    thread = threading.Thread(target=ends.wait, args=(10,))
+    thread.start()
+    counted = values(REGISTRY, "crewsync_threads")[()]
+    ends.set()
+    thread.join()
+    assert counted == before + 1
+
+
 def test_both_formats_can_be_read_by_their_own_parsers() -> None:
     assert list(parse(generate_latest(REGISTRY).decode()))
     document = generate_openmetrics(REGISTRY).decode()  # type: ignore[no-untyped-call] # nor is the next
@@ -285,9 +297,22 @@ def test_a_breaker_s_state_is_a_number_and_its_changes_are_counted(
 ) -> None:
     for state in ("open", "half_open", "open"):
         metrics.company(7).show_breaker("smartbarrel", state)
+    assert set(values(registry, "crewsync_access_refused_state", "company").values()) == {0.0}
     assert values(registry, "crewsync_breaker_state", "company") == {("4281001",): 0.0, ("7",): 2.0}
     changes = values(registry, "crewsync_breaker_transitions_total", "company", "to")
     assert (changes["7", "open"], changes["7", "half_open"], changes["7", "closed"]) == (2, 1, 0)
+
+
+def test_a_company_that_is_refused_access_is_shown_until_its_breaker_is_open_for_another_reason(
+    metrics: EngineMetrics, registry: CollectorRegistry
+) -> None:
+    company = metrics.company(7)
+    for is_denied in (True, False):
+        company.show_breaker("smartbarrel", "open", is_denied=is_denied)
+        assert values(registry, "crewsync_access_refused_state", "company", "system") == {
+            ("4281001", "smartbarrel"): 0.0,
+            ("7", "smartbarrel"): float(is_denied),
+        }
 
 
 def test_two_engines_count_apart(registry: CollectorRegistry) -> None:

@@ -213,7 +213,7 @@ class Holds:
     ) -> None:
         """The breaker has opened: hold the company, and probe."""
         company.outages[error.upstream] = Outage(error.upstream, words_of(error), breaker.is_denied)
-        self._shown(company_id, error.upstream, BreakerState.OPEN)
+        self._shown(company_id, error.upstream, breaker)
         (log.error if breaker.is_denied else log.warning)(
             "company.held", company=company_id, upstream=error.upstream, error=str(error), what=what
         )
@@ -257,12 +257,12 @@ class Holds:
             else:
                 await self._probe_once(company_id, upstream, breaker)
         del company.outages[upstream]
-        self._shown(company_id, upstream, BreakerState.CLOSED)
+        self._shown(company_id, upstream, breaker)
         self._release(company_id, company)
 
     async def _probe_once(self, company_id: int, upstream: str, breaker: Breaker) -> None:
         breaker.begin_probe()
-        self._shown(company_id, upstream, BreakerState.HALF_OPEN)
+        self._shown(company_id, upstream, breaker)
         error = await self._asked(company_id)
         if error is None:
             breaker.probe_succeeded()
@@ -270,7 +270,7 @@ class Holds:
             return
         hint = error.retry_after_s if isinstance(error, RateLimited | Transient) else 0.0
         breaker.probe_failed(self._clock.now(), denied=isinstance(error, Misconfigured), hint_s=hint or 0.0)
-        self._shown(company_id, upstream, BreakerState.OPEN)
+        self._shown(company_id, upstream, breaker)
 
     async def _asked(self, company_id: int) -> Exception | None:
         """What speaks against working for the company, if anything does."""
@@ -286,9 +286,10 @@ class Holds:
             return error
         return None
 
-    def _shown(self, company_id: int, upstream: str, state: BreakerState) -> None:
+    def _shown(self, company_id: int, upstream: str, breaker: Breaker) -> None:
         if company_id in self._metrics.companies:
-            self._metrics.company(company_id).show_breaker(upstream, str(state))
+            company = self._metrics.company(company_id)
+            company.show_breaker(upstream, str(breaker.state), is_denied=breaker.is_denied)
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

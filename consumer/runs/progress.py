@@ -105,6 +105,16 @@ class Progress:
         ]
         return min(states, key=lambda state: state.marker.started_at, default=None)
 
+    def replays(self) -> int:
+        """How many replays are under way: not each event that they publish has its result."""
+        with self._lock:
+            replays = [
+                counts.state()
+                for counts in self._runs.values()
+                if counts.marker is not None and counts.marker.trigger is Trigger.REPLAY
+            ]
+        return sum(state is not None and not state.is_over for state in replays)
+
     def run(self, run_id: str) -> RunState | None:
         """One run, once its start was seen."""
         with self._lock:

@@ -13,6 +13,11 @@ _ENDINGS = tuple(phase for phase in Phase if phase is not Phase.READING)
 _READING = Gauge(
     "crewsync_runs_reading", "Runs whose events are being read and published.", registry=REGISTRY
 )
+_REPLAYS = Gauge(
+    "crewsync_replays_active",
+    "Replays of which not every event has its result, whoever publishes them.",
+    registry=REGISTRY,
+)
 _ENDED = Counter(
     "crewsync_runs_total",
     "Runs whose events are all published, that failed, or that joined another.",
@@ -26,6 +31,7 @@ class RunMetrics:
     """The metrics of this process's runner; every label value is shown at 0."""
 
     reading: Gauge = _READING
+    replays: Gauge = _REPLAYS
     _ended: Counter = field(default=_ENDED)
 
     def __post_init__(self) -> None:

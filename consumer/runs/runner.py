@@ -283,6 +283,7 @@ class Runner:
         if time.monotonic() - self._scheduled_at < _SCHEDULE_EVERY_S:
             return
         self._scheduled_at = time.monotonic()
+        self._metrics.replays.set(self._progress.replays())
         self.schedule(self._wall())
 
     def schedule(self, now: float) -> None:

@@ -28,6 +28,7 @@ from consumer.sink.files import (
 from consumer.sink.keeping import SWEEP_EVERY_S, Keeping, remove_left, remove_old
 from consumer.sink.layout import render_log
 from consumer.sink.naming import file_path
+from consumer.sink.sink_metrics import STATE, TAKEN
 from consumer.sink.state import STATE_FILE, DirtyLog, State
 from consumer.sink.topic import Codec, decode_again, entry_of, reader_from
 
@@ -133,8 +134,10 @@ class Sink:
             taken = self._step(timeout_s)
         except CrewsyncError as error:
             self.shown = replace(self.shown, is_failing=True, problem=str(error))
+            STATE.set(1)
             raise
         self.shown = SinkState(self.shown.taken)
+        STATE.set(0)
         return taken
 
     def _step(self, timeout_s: float) -> int:
@@ -148,6 +151,7 @@ class Sink:
                 tracing.logged(record.headers)
             self._polled = ()
             self.shown = replace(self.shown, taken=self.shown.taken + taken)
+            TAKEN.inc(taken)
             for entry in entries:
                 if isinstance(entry.content, Undecodable):
                     log.error(

@@ -22,10 +22,11 @@ from consumer.model.events import Event, Kind, TimesheetEvent, Trigger, UserEven
 from consumer.model.results import Phase, RunMarker
 from consumer.model.schemas import Catalogue
 from consumer.model.topics import timesheet_key, user_key
+from consumer.runs.progress import Progress
 from consumer.runs.replay import Choice, Gathering, Pace, Topic, publish, revision_number, run_id_of
 from consumer.runs.spool import Replay, Spool, SpoolError
 from consumer.runs.window import Bounds
-from tests.runs.conftest import COMPANY, TOPICS, Stage
+from tests.runs.conftest import COMPANY, TOPICS, Office, Stage, until, users
 from tests.sync.people import ASKED_AT, another_user, shift
 from tests.upstream.site import timesheet_id
 
@@ -106,6 +107,24 @@ def test_the_latest_revision_of_each_user_is_published_once_as_a_run(
     assert (marker.phase, marker.expected, marker.trigger) == (Phase.PUBLISHED, 2, Trigger.REPLAY)
     assert (marker.requested_by, marker.scope) == ("Dana", "user 1")
     assert stage.markers()[marker.run_id] == marker
+
+
+def test_a_replay_is_declared_until_each_of_its_events_has_its_result(
+    stage: Stage, replayed: Replayed
+) -> None:
+    write(stage, user(1, 0), user(2, 0))
+    replayed.read()
+    marker = replayed.publish_all()[-1]
+    with closing(Progress(stage.broker, TOPICS.sync_log, stage.codec)) as progress:
+        for answered in (1, 2):
+            stage.answer(marker.run_id, answered)
+            progress.catch_up(time.monotonic)
+            assert progress.replays() == 2 - answered
+        sync = stage.ask()
+        with stage.running(Office(pages=[users(1)])):
+            until(lambda: sync.run_id in stage.markers())
+        progress.catch_up(time.monotonic)
+        assert progress.replays() == 0, "a sync is no replay"
 
 
 def test_one_workers_timesheets_keep_the_order_of_the_topic(stage: Stage, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from consumer.broker.port import TopicSpec
 from consumer.exceptions import UnknownSchema
+from consumer.metric_families import REGISTRY
 from consumer.model.codec import Codec
 from consumer.model.registry import SchemaRegistryError
 from consumer.model.topics import SYNC_LOG
@@ -242,8 +243,11 @@ def test_run_goes_on_after_an_error(scene: Scene, monkeypatch: pytest.MonkeyPatc
     """A step that fails is told of and made up for; it ends nothing."""
     stop, tries = threading.Event(), []
 
+    failing: list[object] = []
+
     def second_time_lucky(path: Path) -> bool:
         tries.append(path)
+        failing.append(REGISTRY.get_sample_value("crewsync_sink_state"))
         if len(tries) > 1:
             stop.set()
         return len(tries) > 1
@@ -258,6 +262,8 @@ def test_run_goes_on_after_an_error(scene: Scene, monkeypatch: pytest.MonkeyPatc
 
     assert [entry["event"] for entry in told] == ["sync_log_sink_failed"]
     assert scene.status() == "complete"
+    assert failing[1] == 1.0
+    assert REGISTRY.get_sample_value("crewsync_sink_state") == 0.0
 
 
 def test_records_that_retention_took_are_reported(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
