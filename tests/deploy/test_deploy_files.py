@@ -18,17 +18,10 @@ from consumer.service import Role
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
-TO_COME = {
-    f"CREWSYNC_KAFKA_{name}"
-    for name in ("SECURITY", "CA_FILE", "SASL_MECHANISM", "USERNAME", "PASSWORD_FILE")
-}
-"""Settings that other work brings; to be removed here with its arrival."""
 ROLES = set(Role)
-SETTINGS = (
-    {f"CREWSYNC_{name.upper()}" for name in Config.model_fields}
-    | {f"CREWSYNC_{name.upper()}_FILE" for name in _IN_FILES}
-    | TO_COME
-)
+SETTINGS = {f"CREWSYNC_{name.upper()}" for name in Config.model_fields} | {
+    f"CREWSYNC_{name.upper()}_FILE" for name in _IN_FILES
+}
 LONGEST_COMMIT_S, LAST_LOOK_S = 60, 5
 FILES = [
     DEPLOY / "compose.yaml",
