@@ -57,7 +57,7 @@ function follow(section) {
     if (!shown.is_over) return;
     stream.close();
     document.getElementById("progress-title").textContent = "Last sync";
-    section.classList.toggle("bad", shown.is_failed);
+    section.classList.add(shown.is_failed ? "bad" : "good");
     section.querySelector(".without-script")?.remove();
     // The files are written a moment after the last result.
     renewLogs();
