@@ -17,7 +17,7 @@ HERE = DEPLOY / "prometheus"
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["check", "config", "prometheus.yml"],
+        ["check", "config", "--syntax-only", "prometheus.yml"],
         ["check", "rules", "--lint=all", "--lint-fatal", "crewsync.rules.yml"],
         ["test", "rules", "crewsync.rules.test.yml"],
     ],

@@ -19,9 +19,13 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 ROLES = set(Role)
-SETTINGS = {f"CREWSYNC_{name.upper()}" for name in Config.model_fields} | {
-    f"CREWSYNC_{name.upper()}_FILE" for name in _IN_FILES
-}
+OF_GRAFANA = {f"CREWSYNC_{name}" for name in ("PROMETHEUS_URL", "DASHBOARDS", "RUNBOOK_BASE")}
+"""What Grafana's provisioning asks for."""
+SETTINGS = (
+    {f"CREWSYNC_{name.upper()}" for name in Config.model_fields}
+    | {f"CREWSYNC_{name.upper()}_FILE" for name in _IN_FILES}
+    | OF_GRAFANA
+)
 LONGEST_COMMIT_S, LAST_LOOK_S = 60, 5
 FILES = [
     DEPLOY / "compose.yaml",

@@ -104,6 +104,7 @@ def _check_state(state: dict[str, object]) -> None:
         "runner",
         "timesheets",
         "timesheets-redrive",
+        "console",
         "sink",
     }
     assert set(turned) == loops
