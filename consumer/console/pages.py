@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -175,7 +175,7 @@ class Reading:
         chosen = [one for one in letters if reason in {None, one.reason_code}]
         preview = None
         if request.query_params.get("preview") == "1":
-            before = self._now()
+            before = datetime.now(UTC)
             choice = Choice(company_id=company_id, reason=reason, before=before)
             fit, left = chosen_letters(self.sources, choice)
             preview = {
@@ -248,10 +248,6 @@ class Reading:
     def _key(self, request: Request) -> LogKey:
         where = request.path_params
         return key_of(self.company_id(request), kind_of(request), where["scope"], where["name"])
-
-    @staticmethod
-    def _now() -> datetime:
-        return datetime.now().astimezone()
 
 
 @dataclass(frozen=True, slots=True)
