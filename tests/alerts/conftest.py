@@ -30,7 +30,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         ]
         for actor in actors:
             stack.callback(actor.close)
-        prometheus.until_firing("", *GENERAL)
+        prometheus.until_fired("", *GENERAL, since=prometheus.began)
         with ThreadPoolExecutor() as pool:
             list(pool.map(Actor.start, actors))
             prometheus.until_resolved("", *GENERAL)

@@ -84,9 +84,9 @@ class Prometheus:
             if one["state"] == "firing"
         }
 
-    def history(self, query: str) -> list[Sample]:
-        """What a query gave from the start until now, every half second."""
-        found = self.get("query_range", query=query, start=self.began, end=time.time(), step=0.5)
+    def history(self, query: str, since: float | None = None) -> list[Sample]:
+        """What a query gave every half second, from a moment (or the start) until now."""
+        found = self.get("query_range", query=query, start=since or self.began, end=time.time(), step=0.5)
         return [
             Sample(one["metric"], [(at, float(value)) for at, value in one["values"]])
             for one in found["result"]
@@ -108,13 +108,12 @@ class Prometheus:
             assert time.monotonic() < deadline, f"{what}: not within {limit_s:.0f} s"
             time.sleep(0.25)
 
-    def until_firing(self, job: str, *alerts: str, limit_s: float = 45.0) -> None:
-        """Wait until each of these alerts has fired, be it one after the other."""
-        wanted = set(alerts)
+    def until_fired(self, job: str, *alerts: str, since: float, limit_s: float = 45.0) -> None:
+        """Wait until each of these alerts has fired since a moment, be it one after the other."""
 
         def seen() -> bool:
-            wanted.difference_update(alert for alert, of in self.firing() if of == job)
-            return not wanted
+            fired = self.history(f'ALERTS{{alertstate="firing", job="{job}"}}', since)
+            return set(alerts) <= {one.labels["alertname"] for one in fired}
 
         self.until(seen, limit_s, f"{job}: of {alerts} all fire")
 

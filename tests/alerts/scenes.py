@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -118,77 +119,73 @@ class Actor:
 
 def refused(actor: Actor) -> None:
     """SmartBarrel refuses access until the records are parked; then it lets us in again."""
-    prometheus = actor.prometheus
+    prometheus, since = actor.prometheus, time.time()
     actor.fault('system = "smartbarrel"\nfault = "status=403"')
     actor.tell("letter 420", "users 30")
-    prometheus.until_firing(actor.job, *REFUSED)
+    prometheus.until_fired(actor.job, *REFUSED, since=since)
     actor.fault()
     prometheus.until_resolved(actor.job, *REFUSED)
 
 
 def limited(actor: Actor) -> None:
     """SmartBarrel asks for pauses only, while more and more arrives."""
-    prometheus = actor.prometheus
     actor.fault('system = "smartbarrel"\nfault = "status=429; retry-after=2"')
-    wanted = set(LIMITED)
-    deadline = time.monotonic() + 90
-    while wanted:
-        assert time.monotonic() < deadline, f"never fired: {wanted}"
-        actor.tell("users 4")
-        wanted -= {alert for alert, job in prometheus.firing() if job == actor.job}
-        time.sleep(0.5)
+    _again_and_again(actor, ["users 4"], *LIMITED)
     actor.fault()
-    prometheus.until_resolved(actor.job, *LIMITED)
+    actor.prometheus.until_resolved(actor.job, *LIMITED)
 
 
 def broken(actor: Actor) -> None:
     """One thing after the other breaks in the group, the log directory, the broker and the process."""
     prometheus, job = actor.prometheus, actor.job
-    actor.tell(*["member"] * 6)
-    prometheus.until_firing(job, "CrewsyncRebalanceStorm")
-
-    _commits_fail(actor)
+    _again_and_again(actor, ["member"], "CrewsyncRebalanceStorm")
+    # Another process works under our name.
+    failing = ["CrewsyncTransactionAborts", "CrewsyncDeadLetterSendFailing"]
+    _again_and_again(actor, ["fence", "garbage 1"], *failing)
     _log_directory_is_gone(actor)
 
+    since = time.time()
     actor.fault('operation = "listCompanyUsers"\nfault = "status=403"')
     actor.tell("sync users")
-    prometheus.until_firing(job, "CrewsyncRunFailed")
+    prometheus.until_fired(job, "CrewsyncRunFailed", since=since)
     actor.fault()
 
+    since = time.time()
     actor.tell("block 9")
-    prometheus.until_firing(job, "CrewsyncLoopStuck", "CrewsyncNotPolling", limit_s=5)
+    prometheus.until_fired(job, "CrewsyncLoopStuck", "CrewsyncNotPolling", since=since)
     prometheus.until_resolved(job, "CrewsyncLoopStuck", "CrewsyncNotPolling")
 
+    since = time.time()
     actor.stop()
     _lose_the_tail(actor.folder / "var" / "broker.db")
     actor.start()
-    prometheus.until_firing(job, "CrewsyncRewind")
+    prometheus.until_fired(job, "CrewsyncRewind", since=since)
 
+    since = time.time()
     actor.stop()
-    prometheus.until_firing(job, "CrewsyncProcessDown")
+    prometheus.until_fired(job, "CrewsyncProcessDown", since=since)
     actor.start()
     prometheus.until_resolved(job, *BROKEN)
 
 
-def _commits_fail(actor: Actor) -> None:
-    """Another process works under our name, again and again."""
-    wanted = {"CrewsyncTransactionAborts", "CrewsyncDeadLetterSendFailing"}
-    deadline = time.monotonic() + 45
+def _again_and_again(actor: Actor, commands: Sequence[str], *alerts: str) -> None:
+    """Have the commands carried out until each of these alerts has fired."""
+    wanted, deadline = set(alerts), time.monotonic() + 90
     while wanted:
         assert time.monotonic() < deadline, f"never fired: {wanted}"
-        actor.tell("fence", "garbage 1")
-        time.sleep(0.7)
+        actor.tell(*commands)
+        time.sleep(0.6)
         wanted -= {alert for alert, job in actor.prometheus.firing() if job == actor.job}
 
 
 def _log_directory_is_gone(actor: Actor) -> None:
     """A file stands where the company's folder was."""
     (folder,) = (path for path in (actor.folder / "var" / "sync-logs").iterdir() if path.is_dir())
-    aside = folder.with_name("aside")
+    aside, since = folder.with_name("aside"), time.time()
     folder.rename(aside)
     folder.write_text("not a folder", "utf-8")
     actor.tell("garbage 1")
-    actor.prometheus.until_firing(actor.job, "CrewsyncSinkFailing")
+    actor.prometheus.until_fired(actor.job, "CrewsyncSinkFailing", since=since)
     folder.unlink()
     aside.rename(folder)
 
