@@ -19,7 +19,6 @@ from consumer.broker.connect import connect
 from consumer.broker.port import Broker
 from consumer.config import Config
 from consumer.console.access import Access
-from consumer.console.app import console_app
 from consumer.console.live import Live
 from consumer.console.sources import Budget, Sources
 from consumer.display import Display
@@ -204,6 +203,9 @@ def _place(config: Config, broker: Broker, stack: ExitStack, display: Display) -
 @contextmanager
 def _console(config: Config, service: Service, live: Live, place: Place) -> Iterator[str]:
     """Serve the console until the end, and tell where."""
+    # A third of what a command takes to start, so only whoever serves it imports it.
+    from consumer.console.app import console_app  # noqa: PLC0415
+
     tokens = {
         one.company_id: one.console_token.get_secret_value() for one in config.companies if one.console_token
     }
