@@ -31,8 +31,7 @@ from consumer.model.events import Kind, UserEvent
 from consumer.model.settings import CompanySettings
 from consumer.model.topics import user_key
 from consumer.runs.commands import manual_sync
-from consumer.service import Role
-from consumer.session import Session, open_session
+from consumer.session import Session, open_session, usual_roles
 from consumer.sync.choices import write_settings
 from tests.sync.people import MARIA
 
@@ -150,7 +149,8 @@ _COMMANDS: Mapping[str, Callable[[Session, int], None]] = {
 
 def main() -> None:
     """Work until standard input ends."""
-    with open_session(load(), list(Role), serves=True) as session:
+    config = load()
+    with open_session(config, usual_roles(config), serves=True) as session:
         place = session.place
         # What comes by itself is to be handled.
         on = CompanySettings(COMPANY, autosync_users=True)

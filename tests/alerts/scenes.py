@@ -58,6 +58,7 @@ class Actor:
         self.folder, self.job, self.prometheus = folder, f"crewsync-{folder.name}", prometheus
         self._settings = {
             "CREWSYNC_METRICS_PORT": str(port),
+            "CREWSYNC_CONSOLE_PORT": "0",
             "CREWSYNC_SANDBOX_FAULTS": str(folder / "faults.toml"),
             "CREWSYNC_INSTANCE_ID": folder.name,
             "PYTHONPATH": str(ROOT),
