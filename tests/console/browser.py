@@ -52,7 +52,9 @@ def opened(browser: Browser, url: str, **options: Any) -> Iterator[Opened]:
             else None
         ),
     )
-    context.on("request", lambda asked: None if asked.url.startswith(url) else foreign.append(asked.url))
+    context.on(
+        "request", lambda asked: None if asked.url.startswith(f"{url}/") else foreign.append(asked.url)
+    )
     try:
         yield Opened(page, url)
     finally:

@@ -25,6 +25,7 @@ async function choose(form) {
     if (!answer.ok || answer.redirected) throw new Error(`HTTP ${answer.status}`);
     box.checked = (await answer.json())[box.name];
     said.textContent = `${box.parentElement.textContent.trim()} is ${box.checked ? "on" : "off"} now.`;
+    said.className = "unseen";
   } catch {
     box.checked = !box.checked;
     said.textContent = `${box.parentElement.textContent.trim()} could not be changed; reload the page and try again.`;
@@ -33,7 +34,8 @@ async function choose(form) {
 }
 
 async function renewLogs() {
-  const answer = await fetch(location.pathname);
+  const wanted = new URLSearchParams(location.search).get("page");
+  const answer = await fetch(location.pathname + (wanted ? `?page=${encodeURIComponent(wanted)}` : ""));
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const logs = document.getElementById("logs");
