@@ -7,7 +7,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from consumer.health_server import listen, serving
+from consumer.health_server import url_of as address_of
 from tests.console.browser import CHROMIUM, CONSOLE, Opened, opened, url_of
+from tests.console.scene import GRANITE, NAMES, NAUGHTY, Scene
 from tests.e2e.program import Place
 
 
@@ -60,3 +63,20 @@ def test_a_token_opens_the_console_and_the_name_that_is_given_asks_for_syncs(loc
     page.get_by_role("button", name="Log out").click()
     page.goto(locked.url + USERS)
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+
+
+def test_of_several_companies_one_is_chosen_and_names_that_are_scripts_do_nothing(here: Scene) -> None:
+    listener = listen("127.0.0.1", 0)
+    with serving(listener, here.app, "console", 600), sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        with opened(chromium, address_of(listener).rstrip("/")) as office:
+            page = office.page
+            page.goto(office.url)
+            expect(page.get_by_role("heading", level=1)).to_have_text("Companies")
+            assert Axe().run(page).violations_count == 0
+            page.get_by_role("link", name=NAMES[GRANITE]).click()
+            expect(page.get_by_role("heading", level=1)).to_have_text(NAMES[GRANITE])
+            page.goto(f"{office.url}/companies/{GRANITE}/users/runs/granite1")
+            expect(page.get_by_role("link", name=NAUGHTY)).to_be_visible()
+            assert Axe().run(page).violations_count == 0
+        chromium.close()
