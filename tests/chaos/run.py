@@ -10,7 +10,6 @@ from pathlib import Path
 from random import Random
 
 from consumer.broker.port import Broker, Message
-from consumer.config import Config
 from consumer.model.codec import Codec
 from consumer.model.events import Event, Kind, Trigger, UserEvent
 from consumer.model.results import RunMarker
@@ -87,14 +86,14 @@ class Run:
 
     def settings(self, broker_url: str) -> dict[str, str]:
         """Start the upstreams; the settings of every member."""
-        metrics = {"CREWSYNC_METRICS_PORT": "0"} if "metrics_port" in Config.model_fields else {}
+        ports = {"CREWSYNC_METRICS_PORT": "0", "CREWSYNC_CONSOLE_PORT": "0"}
         return {
             **self.upstream.start(),
             "CREWSYNC_BROKER_URL": broker_url,
             "CREWSYNC_COMPANIES": COMPANY,
             "CREWSYNC_HOLD_S": str(HOLD_S),
             "CREWSYNC_LOG_LEVEL": "debug",
-            **metrics,
+            **ports,
         }
 
     def publish(self, broker: Broker, batch: Sequence[Event], rng: Random) -> None:
