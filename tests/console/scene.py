@@ -138,11 +138,10 @@ class Scene:
         )
 
     def commands(self) -> list[SyncCommand]:
-        """All syncs that were asked for."""
-        return [
-            self.codec.decode(one.value or b"", SyncCommand)
-            for one in self.records(self.topics.sync_commands)
-        ]
+        """All syncs that were asked for, in the order in which they were."""
+        records = self.records(self.topics.sync_commands)
+        found = [self.codec.decode(one.value or b"", SyncCommand) for one in records]
+        return sorted(found, key=lambda command: command.requested_at)
 
     def records(self, topic: str) -> list[Record]:
         """All records of a topic."""
