@@ -27,7 +27,7 @@ class Pages:
     def page(
         self, request: Request, template: str, *, status: HTTPStatus = HTTPStatus.OK, **context: Any
     ) -> Response:
-        """A whole page. ``company_id`` in the context is the company whose menu is shown, else the only one."""
+        """A whole page. ``company_id`` in the context is the company whose menu is shown, else the only."""
         visitor = visitor_of(request)
         sink = self.sources.sink_state()
         companies = self.companies(request)
@@ -40,7 +40,7 @@ class Pages:
             "company_id": None,
             "menu_company": context.get("company_id") or only,
             "sink_problem": None if sink is None else sink.problem,
-            "here": request.url.path,
+            "here": request.scope["path"],
         }
         text = self.environment.get_template(template).render({**common, **context})
         return HTMLResponse(text, status_code=status)
