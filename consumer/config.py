@@ -264,7 +264,8 @@ def _unguarded(known: Mapping[str, str]) -> list[str]:
 
 def _same_tokens(known: Mapping[str, str]) -> list[str]:
     """A token says whose logs may be seen, so it is one company's, or everybody's, and never both."""
-    tokens = [one["console_token"] for one in _parsed(known) if one.get("console_token")]
+    # What is no text is told of elsewhere.
+    tokens = [one["console_token"] for one in _parsed(known) if isinstance(one.get("console_token"), str)]
     tokens += [known["console_token"]] if "console_token" in known else []
     if len(set(tokens)) == len(tokens):
         return []

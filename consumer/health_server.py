@@ -21,16 +21,23 @@ _START_WITHIN_S = 10.0
 _STOP_WITHIN_S = 5.0
 LONGEST_REQUEST_S = 10.0
 """How long a request may take to arrive, from its first byte to its last."""
+STALLED_S = 30.0
+"""How long an answer may wait for whoever asked to read LEAST_READ bytes of it."""
+LEAST_READ = 16_384
 _LARGEST_HEAD = 16_384
 _BACKLOG = 64
 _MOST_CONNECTIONS = 200
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed in time, so that whoever says nothing, or ever so slowly, takes no room."""
+    """A connection that is closed in time.
+
+    So whoever says nothing, or ever so slowly, or does not listen, takes no room.
+    """
 
     longest_s: ClassVar[float]
     _late: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own
         super().connection_made(transport)
@@ -43,6 +50,26 @@ class _Connection(H11Protocol):
         if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY} and self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _watch(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._stalled = self.loop.call_later(STALLED_S, self._look, left)
+
+    def _look(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < LEAST_READ:
+            self.transport.abort()
+        else:
+            self._watch()
 
     def _expect(self) -> None:
         if self._late is None:

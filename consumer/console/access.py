@@ -2,12 +2,14 @@
 
 Without any token everybody who reaches the console may see everything, which is for this machine alone. A
 session is a signed cookie, so that any process with the same tokens knows it, also after a restart; a change
-of a token ends all sessions.
+of a token ends all sessions. That somebody has logged out is known to the process that was told, as long as
+it runs.
 """
 
 import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -49,6 +51,7 @@ class Access:
     token: str | None = field(default=None, repr=False)
     companies: Mapping[int, str] = field(default_factory=dict, repr=False)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    _ended: dict[str, float] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, token: str | None, companies: Mapping[int, str]) -> Self:
@@ -82,7 +85,14 @@ class Access:
             company_id, name, number = self._serializer.loads(session, max_age=SESSION_S)
         except (BadSignature, ValueError, TypeError):
             return None
-        return Visitor(company_id, name, number)
+        return None if number in self._ended else Visitor(company_id, name, number)
+
+    def end(self, visitor: Visitor) -> None:
+        """Let nobody in with this session any more, as far as this process is asked, until it ends."""
+        now = time.monotonic()
+        for number in [number for number, at in self._ended.items() if now - at > SESSION_S]:
+            del self._ended[number]
+        self._ended[visitor.session] = now
 
     def form_token(self, visitor: Visitor) -> str:
         """What a form of this session must send along, which no other site can know."""

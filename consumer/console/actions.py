@@ -1,21 +1,24 @@
 """What can be done from the console: ask for a sync, set a setting, redrive dead letters."""
 
 import hashlib
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from consumer.broker.port import TopicPartition
 from consumer.console.live import Asked
 from consumer.console.sources import Sources
 from consumer.engine.deadletters import Ending
-from consumer.exceptions import TopicMissing
+from consumer.exceptions import BrokerUnavailable, SchemaError, TopicMissing
 from consumer.model.events import SyncCommand
 from consumer.model.settings import CompanySettings
-from consumer.runs.commands import scope_of, send_command
+from consumer.runs.commands import partition_of, send_command
 from consumer.runs.dead_letters import Choice, Letter, Settlement, redrivable
 from consumer.runs.planning import known_links
 from consumer.sync.choices import write_settings
@@ -23,6 +26,10 @@ from consumer.sync.choices import write_settings
 
 _FOLLOWED_WITHIN_S = 3.0
 _LOOK_S = 0.02
+_POLL_S, _MOST = 0.2, 2000
+_LOOKED_UP_WITHIN_S = 10.0
+_ASKING, _SETTING, _REDRIVING = threading.Lock(), threading.Lock(), threading.Lock()
+"""What two requests at once would do twice, or half: each looks first, and writes then."""
 MOST_REDRIVEN = 5000
 """Letters that are redriven at once; the rest with the next press of the button."""
 
@@ -33,11 +40,19 @@ def ask_for_sync(sources: Sources, command: SyncCommand, *, is_keyed: bool = Fal
     Raises HTTPException if the key was used for another wish; BrokerError: then it may or may not be asked
     for, and may be tried again with the same key.
     """
-    asked = Asked(command, time.time())
-    if is_keyed and _is_known(sources, asked):
+    if not is_keyed:
+        _send(sources, command)
         return
-    send_command(sources.broker, sources.codec, sources.topics.sync_commands, command)
-    sources.live.note(asked)
+    with _ASKING:
+        before = sources.live.asked(command.run_id) or _asked_elsewhere(sources, command)
+        if before is None:
+            _send(sources, command)
+        elif before.fingerprint != Asked(command, before.at).fingerprint:
+            raise HTTPException(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "This Idempotency-Key was used for another request."
+            )
+        else:
+            sources.live.note(before)
 
 
 def run_id_of(company_id: int, idempotency_key: str) -> str:
@@ -47,16 +62,17 @@ def run_id_of(company_id: int, idempotency_key: str) -> str:
 
 def set_settings(sources: Sources, company_id: int, changes: Mapping[str, Any]) -> CompanySettings:
     """Set some of a company's settings; what every process follows is written. Raises BrokerError."""
-    before = sources.settings.of(company_id)
-    after = replace(before, **changes)
-    if after == before and sources.settings.is_chosen(company_id):
+    with _SETTING:
+        before = sources.settings.of(company_id)
+        after = replace(before, **changes)
+        if after == before and sources.settings.is_chosen(company_id):
+            return after
+        topic = sources.topics.company_settings
+        write_settings(sources.broker, sources.codec, topic, after)
+        deadline = time.monotonic() + _FOLLOWED_WITHIN_S
+        while sources.settings.of(company_id) != after and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
         return after
-    topic = sources.topics.company_settings
-    write_settings(sources.broker, sources.codec, topic, after)
-    deadline = time.monotonic() + _FOLLOWED_WITHIN_S
-    while sources.settings.of(company_id) != after and time.monotonic() < deadline:
-        time.sleep(_LOOK_S)
-    return after
 
 
 def chosen_letters(sources: Sources, choice: Choice) -> tuple[Sequence[Letter], int]:
@@ -69,8 +85,17 @@ def chosen_letters(sources: Sources, choice: Choice) -> tuple[Sequence[Letter], 
 def redrive(sources: Sources, choice: Choice, who: str) -> Mapping[Ending, int]:
     """Publish letters of a choice again, MOST_REDRIVEN at most, and tell how many ended which way.
 
-    Raises BrokerError: what was not told may have been done.
+    Raises HTTPException if somebody does so right now; BrokerError: what was not told may have been done.
     """
+    if not _REDRIVING.acquire(blocking=False):
+        raise HTTPException(HTTPStatus.CONFLICT, "Somebody redrives dead letters already; wait a moment.")
+    try:
+        return _redrive(sources, choice, who)
+    finally:
+        _REDRIVING.release()
+
+
+def _redrive(sources: Sources, choice: Choice, who: str) -> Mapping[Ending, int]:
     letters, _ = chosen_letters(sources, choice)
     if not letters:
         return {}
@@ -82,16 +107,27 @@ def redrive(sources: Sources, choice: Choice, who: str) -> Mapping[Ending, int]:
     return settlement.settle(letters[:MOST_REDRIVEN], lambda _: None, lambda: True)
 
 
-def _is_known(sources: Sources, asked: Asked) -> bool:
-    """Whether this very wish was asked for before. Raises HTTPException if its key was used for another."""
-    command = asked.command
-    before = sources.live.asked(command.run_id)
-    state = sources.live.own_state(command.run_id)
-    is_other = (before is not None and before.fingerprint != asked.fingerprint) or (
-        state is not None and (state.marker.kind, state.marker.scope) != (command.kind, scope_of(command))
-    )
-    if is_other:
-        raise HTTPException(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "This Idempotency-Key was used for another request."
-        )
-    return before is not None or state is not None
+def _send(sources: Sources, command: SyncCommand) -> None:
+    send_command(sources.broker, sources.codec, sources.topics.sync_commands, command)
+    sources.live.note(Asked(command, time.time()))
+
+
+def _asked_elsewhere(sources: Sources, command: SyncCommand) -> Asked | None:
+    """The first wish for this run on the topic: another process may have written it, or this one long ago."""
+    topic, codec = sources.topics.sync_commands, sources.codec
+    partition = TopicPartition(topic, partition_of(command.company_id, len(sources.broker.partitions(topic))))
+    reader = sources.broker.reader([partition])
+    try:
+        end = reader.end_offsets([partition])[partition]
+        deadline = time.monotonic() + _LOOKED_UP_WITHIN_S
+        while reader.position(partition) < end:
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(f"reading {topic} took longer than {_LOOKED_UP_WITHIN_S:.0f} s")
+            for record in reader.poll(_POLL_S, _MOST):
+                with suppress(SchemaError):
+                    found = codec.decode(record.value or b"", SyncCommand)
+                    if found.run_id == command.run_id:
+                        return Asked(found, found.requested_at.timestamp())
+    finally:
+        reader.close()
+    return None

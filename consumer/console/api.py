@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from consumer.console import api_logs, api_routes, documents
-from consumer.console.problems import MEDIA_TYPE, problem
+from consumer.console.problems import MEDIA_TYPE, problem, unavailable
 from consumer.console.sources import Sources
-from consumer.exceptions import BrokerError, CrewsyncError
+from consumer.exceptions import CrewsyncError
 from consumer.model.registry import SchemaRegistryError
 from consumer.version import program_version
 
@@ -27,6 +27,7 @@ _REFUSALS = (
     HTTPStatus.FORBIDDEN,
     HTTPStatus.NOT_FOUND,
     HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.CONFLICT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.MISDIRECTED_REQUEST,
@@ -52,6 +53,7 @@ def api_app(sources: Sources) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,
         responses=_PROBLEMS,
         exception_handlers={
             HTTPException: _refused,
@@ -83,7 +85,7 @@ def _document(app: FastAPI) -> None:
 async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    response = problem(HTTPStatus(error.status_code), error.detail, request.url.path)
+    response = problem(HTTPStatus(error.status_code), error.detail, request.scope["path"])
     response.headers.update(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers["Allow"] = ", ".join(sorted(_methods(request)))
@@ -105,19 +107,13 @@ async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:10]]
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(said), request.url.path)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(said), request.scope["path"])
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
-    log.warning("console.unavailable", kind=type(error).__name__)
-    why = (
-        "The broker does not answer."
-        if not isinstance(error, CrewsyncError) or isinstance(error, BrokerError)
-        else str(error)
-    )
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, why, request.url.path)
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, unavailable(error), request.scope["path"])
 
 
 async def _broken(request: Request, error: Exception) -> Response:
     log.error("console.fault", kind=type(error).__name__)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "An error of this program.", request.url.path)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "An error of this program.", request.scope["path"])

@@ -19,7 +19,7 @@ from consumer.console.convertors import register
 from consumer.console.forms import Writing
 from consumer.console.guard import Guard, Rates
 from consumer.console.pages import Reading
-from consumer.console.problems import API, problem
+from consumer.console.problems import API, problem, unavailable
 from consumer.console.rendering import Pages, pages_of
 from consumer.console.sessions import Sessions, visitor_of
 from consumer.console.sources import Sources
@@ -46,7 +46,7 @@ def console_app(sources: Sources) -> ASGIApp:
         routes=_routes(sources, pages, rates),
         middleware=[
             Middleware(GZipMiddleware, minimum_size=1000),
-            Middleware(Sessions, access=sources.access, who=sources.who),
+            Middleware(Sessions, access=sources.access, who=sources.who, rates=rates),
             Middleware(_OnlyVisitors),
         ],
         exception_handlers={
@@ -62,6 +62,8 @@ def console_app(sources: Sources) -> ASGIApp:
         request.state.visitor = None
         return _answer(pages, request, status, why)
 
+    # Each page has one address.
+    app.router.redirect_slashes = False
     return Guard(app, rates, sources.access.is_open, refuse)
 
 
@@ -101,7 +103,7 @@ class _OnlyVisitors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        path = request.url.path if scope["type"] == "http" else "/login"
+        path = scope["path"] if scope["type"] == "http" else "/login"
         if path == "/login" or path.startswith("/static/") or visitor_of(request) is not None:
             await self._app(scope, receive, send)
             return
@@ -125,12 +127,7 @@ def _failed(pages: Pages, request: Request, error: Exception) -> Response:
 
 
 def _unavailable(pages: Pages, request: Request, error: Exception) -> Response:
-    log.warning("console.unavailable", path=request.scope["route"].path, kind=type(error).__name__)
-    why = (
-        "The broker does not answer. If you asked for something, it may or may not have been done."
-        if isinstance(error, BrokerError | SchemaRegistryError)
-        else str(error)
-    )
+    why = unavailable(error)
     return _answer(pages, request, HTTPStatus.SERVICE_UNAVAILABLE, why)
 
 
@@ -142,6 +139,7 @@ def _broken(pages: Pages, request: Request, error: Exception) -> Response:
 
 
 def _answer(pages: Pages, request: Request, status: HTTPStatus, why: str) -> Response:
-    if request.url.path.startswith(API):
-        return problem(status, why, request.url.path)
+    path = request.scope["path"]
+    if path.startswith(f"{API}/"):
+        return problem(status, why, path)
     return pages.page(request, "error.html", status=status, title=_TITLES.get(status, status.phrase), why=why)

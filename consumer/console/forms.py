@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from consumer.console.access import LONGEST_NAME, Visitor
 from consumer.console.actions import ask_for_sync, redrive, set_settings
-from consumer.console.guard import Rates
+from consumer.console.guard import TOO_MANY_TOKENS, WAIT_S, Rates, too_many
 from consumer.console.pages import company_of, kind_of
 from consumer.console.rendering import Pages
 from consumer.console.sessions import begin, end, visitor_of
@@ -22,7 +22,7 @@ from consumer.exceptions import ConfigurationError
 from consumer.model.events import Kind
 from consumer.runs.commands import manual_sync
 from consumer.runs.dead_letters import Choice
-from consumer.sync.choices import choice
+from consumer.sync.choices import choice, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,8 @@ class Writing:
         """Begin a session for whoever has a token."""
         form = await _form(request)
         if not self.rates.may_log_in(request):
-            raise HTTPException(
-                HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong tokens; wait a minute and try again."
-            )
-        name = " ".join(form.get("name", "").split())[:LONGEST_NAME]
+            raise too_many(TOO_MANY_TOKENS, WAIT_S)
+        name = _name(form)
         visitor = self.sources.access.visitor_with(form.get("token", "").strip(), name or "console")
         if visitor is None:
             self.rates.failed_to_log_in(request)
@@ -63,7 +61,8 @@ class Writing:
 
     async def log_out(self, request: Request) -> Response:
         """End the session."""
-        await self._checked(request)
+        visitor, _ = await self._checked(request)
+        self.sources.access.end(visitor)
         response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
         end(response)
         return response
@@ -95,7 +94,7 @@ class Writing:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "Nothing was chosen.")
         after = await run_in_threadpool(set_settings, self.sources, company_id, changes)
         if "application/json" in request.headers.get("accept", ""):
-            return JSONResponse({name: getattr(after, name) for name in changes})
+            return JSONResponse({name: plain(getattr(after, name)) for name in changes})
         return RedirectResponse(f"/companies/{company_id}/{kind}", HTTPStatus.SEE_OTHER)
 
     async def redrive(self, request: Request) -> Response:
@@ -135,6 +134,12 @@ async def _form(request: Request) -> Mapping[str, str]:
     if kind != "application/x-www-form-urlencoded":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This is no form of ours.")
     return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+
+
+def _name(form: Mapping[str, str]) -> str:
+    """A name as it was given, in one line and without what nobody can see."""
+    words = " ".join(form.get("name", "").split())
+    return "".join(one for one in words if one.isprintable())[:LONGEST_NAME]
 
 
 def _day(form: Mapping[str, str], name: str) -> date | None:

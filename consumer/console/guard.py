@@ -1,5 +1,6 @@
 """What every request passes first: its host, other sites, its size, its rate; and what answers carry."""
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,6 +24,10 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _READS = RateLimitItemPerSecond(50)
 _WRITES = RateLimitItemPerSecond(10)
 _LOGINS = RateLimitItemPerMinute(10)
+_TOKENS = RateLimitItemPerMinute(30)
+"""Wrong tokens of programs, whose own mistakes must not keep people at the same address from logging in."""
+WAIT_S = "60"
+"""How long whoever had too many wrong tokens waits, as ``Retry-After`` has it."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -61,6 +66,14 @@ class Rates:
         """Count a wrong token."""
         self._limiter.hit(_LOGINS, _address(request), "login")
 
+    def may_send_token(self, request: Request) -> bool:
+        """Whether the address has not sent too many wrong tokens along with requests."""
+        return self._limiter.test(_TOKENS, _address(request), "token")
+
+    def sent_wrong_token(self, request: Request) -> None:
+        """Count a wrong token that came along with a request."""
+        self._limiter.hit(_TOKENS, _address(request), "token")
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -88,28 +101,38 @@ class Guard:
 
         refused = self._refused(request)
         if refused is not None:
-            status, why = refused
-            response = self.refuse(request, status, why)
-            if status is HTTPStatus.TOO_MANY_REQUESTS:
-                response.headers["Retry-After"] = "1"
+            response = self.refuse(request, HTTPStatus(refused.status_code), refused.detail)
+            response.headers.update(refused.headers or {})
             await response(scope, receive, with_headers)
             return
         await self.app(scope, _counted(receive), with_headers)
 
-    def _refused(self, request: Request) -> tuple[HTTPStatus, str] | None:
+    def _refused(self, request: Request) -> HTTPException | None:
         if self.is_open and not _is_own(request.headers.get("host", "")):
-            return HTTPStatus.MISDIRECTED_REQUEST, "This console answers to this machine's own names only."
+            return HTTPException(
+                HTTPStatus.MISDIRECTED_REQUEST, "This console answers to this machine's own names only."
+            )
         if not self.rates.allows(request):
-            return HTTPStatus.TOO_MANY_REQUESTS, "Too many requests; wait a second and try again."
+            return too_many("Too many requests; wait a second and try again.", "1")
+        if "authorization" in request.headers and not self.rates.may_send_token(request):
+            return too_many(TOO_MANY_TOKENS, WAIT_S)
         if request.method not in _SAFE and not _is_from_here(request.headers):
-            return HTTPStatus.FORBIDDEN, "The request comes from another site. Nothing was changed."
+            return HTTPException(
+                HTTPStatus.FORBIDDEN, "The request comes from another site. Nothing was changed."
+            )
         length = request.headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit() and int(length[:12]) <= LARGEST_BODY):
-            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE
+            return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         return None
 
 
+TOO_MANY_TOKENS = "Too many wrong tokens; wait a minute and try again."
 _TOO_LARGE = f"The request is larger than {LARGEST_BODY} bytes."
+
+
+def too_many(why: str, wait_s: str) -> HTTPException:
+    """Whoever asks has to wait for so many seconds."""
+    return HTTPException(HTTPStatus.TOO_MANY_REQUESTS, why, {"Retry-After": wait_s})
 
 
 def _counted(receive: Receive) -> Receive:
@@ -142,9 +165,19 @@ def _is_from_here(headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return True
-    # Of the scheme only a proxy in front knows.
-    return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    try:
+        # Of the scheme only a proxy in front knows.
+        netloc = urlsplit(origin).netloc.lower()
+    except ValueError:
+        return False
+    return netloc != "" and netloc == headers.get("host", "").lower()
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
+    """Whom to count a request for: an address, or of the newer kind the network that one customer gets."""
+    host = request.client.host if request.client else "unknown"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))  # noqa: PLR2004

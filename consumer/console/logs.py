@@ -35,7 +35,9 @@ def key_of(company_id: int, kind: Kind, scope: str, name: str) -> LogKey:
         return LogKey(company_id, kind, run_id=name)
     if scope == "days":
         try:
-            return LogKey(company_id, kind, day=date.fromisoformat(name))
+            day = date.fromisoformat(name)
+            if day.isoformat() == name:
+                return LogKey(company_id, kind, day=day)
         except ValueError:
             pass
     raise no_log()

@@ -40,7 +40,7 @@ class Pages:
             "company_id": None,
             "menu_company": context.get("company_id") or only,
             "sink_problem": None if sink is None else sink.problem,
-            "here": request.url.path,
+            "here": request.scope["path"],
         }
         text = self.environment.get_template(template).render({**common, **context})
         return HTMLResponse(text, status_code=status)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consumer.console.access import SESSION_S, Access, Visitor
+from consumer.console.guard import Rates
 
 
 COOKIE = "crewsync_session"
@@ -15,11 +16,15 @@ COOKIE = "crewsync_session"
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Puts the visitor, or None, where ``visitor_of`` finds it; ``who`` they are where nobody logs in."""
+    """Puts the visitor, or None, where ``visitor_of`` finds it; ``who`` they are where nobody logs in.
+
+    Wrong tokens are counted in ``rates``.
+    """
 
     app: ASGIApp
     access: Access
     who: str
+    rates: Rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the app who asks; begin a session where no token is needed."""
@@ -45,11 +50,14 @@ class Sessions:
         if scheme.lower() == "bearer":
             if self.access.is_open:
                 return Visitor(None, self.who), None
-            return self.access.visitor_with(token.strip(), "API"), None
+            visitor = self.access.visitor_with(token.strip(), "API")
+            if visitor is None:
+                self.rates.sent_wrong_token(request)
+            return visitor, None
         visitor = self.access.visitor_of(request.cookies.get(COOKIE, ""))
         if visitor is not None or not self.access.is_open:
             return visitor, None
-        if request.url.path.startswith("/static/"):
+        if request.scope["path"].startswith("/static/"):
             return Visitor(None, self.who), None
         value = self.access.session_of(Visitor(None, self.who))
         return self.access.visitor_of(value), value
@@ -74,7 +82,8 @@ def end(response: Response) -> None:
 
 def _set(response: Response, request: Request, value: str) -> None:
     # A proxy that speaks TLS to the visitor says so; whoever lies about it harms nobody else.
-    is_secure = "https" in {request.url.scheme, request.headers.get("x-forwarded-proto", "")}
+    proxied = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    is_secure = "https" in {request.scope["scheme"], proxied}
     response.set_cookie(
         COOKIE, value, max_age=SESSION_S, path="/", httponly=True, samesite="lax", secure=is_secure
     )

@@ -49,5 +49,5 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def _unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests ask faster than anybody may; those of the rates want them as they are."""
     if "rates" not in request.keywords:
-        for name in ("allows", "may_log_in"):
+        for name in ("allows", "may_log_in", "may_send_token"):
             monkeypatch.setattr(f"consumer.console.guard.Rates.{name}", lambda *_: True)
