@@ -4,6 +4,7 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from consumer.broker.port import Broker, Reader, Record
@@ -31,7 +32,8 @@ class Tail:
     places: list[Place] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     results: list[Place] = field(default_factory=list)
-    subjects: Counter[str] = field(default_factory=Counter)
+    of_days: Counter[str] = field(default_factory=Counter)
+    of_runs: dict[tuple[str, str, str], tuple[datetime, int, int, str]] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
     parked: int = 0
     redriven: int = 0
@@ -41,6 +43,19 @@ class Tail:
     def has_all_results(self) -> bool:
         """Whether each event has its result."""
         return len(self.places) == len(set(self.results))
+
+    @property
+    def subjects(self) -> Counter[str]:
+        """How often each name is to stand in the txt files: in a run's, once with its latest result."""
+        return self.of_days + Counter(name for *_, name in self.of_runs.values())
+
+    def _note(self, result: Result, record: Record) -> None:
+        if result.run_id is None:
+            self.of_days[result.subject_name] += 1
+            return
+        key = (result.kind, result.run_id, result.subject_id)
+        told = (result.handled_at, record.partition, record.offset, result.subject_name)
+        self.of_runs[key] = max(told, self.of_runs.get(key, told))
 
     def open(self, broker: Broker) -> Reader:
         """A reader of all topics."""
@@ -76,7 +91,7 @@ class Tail:
             value = self.codec.decode(record.value or b"", Result, RunMarker)
             if isinstance(value, Result):
                 self.results.append((value.source_topic, value.source_partition, value.source_offset))
-                self.subjects[value.subject_name] += 1
+                self._note(value, record)
                 self.outcomes[value.outcome] += 1
         elif record.topic == self.names.dead_letters and settled_offset(record) is None:
             self.parked += letter_of(record, self.codec).reason_code in PASSING
