@@ -67,7 +67,7 @@ done
 step "installing what runs"
 venv=$work/crewsync
 install_locked "$venv" "$work/first/requirements-run.lock" --only-binary :all:
-"$venv/bin/pip" install --quiet --no-deps --no-index --find-links "$work/dist" crewsync
+"$venv/bin/pip" install --quiet --no-deps "$work"/dist/crewsync-*.whl
 "$venv/bin/pip" check
 "$venv/bin/python" -m compileall -q --invalidation-mode unchecked-hash "$venv/lib"
 "$venv/bin/pip" uninstall --yes --quiet pip setuptools
