@@ -11,14 +11,15 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from consumer.broker.port import TopicPartition
+from consumer.broker.port import Record
+from consumer.broker.table import Table
 from consumer.console.live import Asked
 from consumer.console.sources import Sources
 from consumer.engine.deadletters import Ending
-from consumer.exceptions import BrokerUnavailable, SchemaError, TopicMissing
+from consumer.exceptions import SchemaError, TopicMissing
 from consumer.model.events import SyncCommand
 from consumer.model.settings import CompanySettings
-from consumer.runs.commands import partition_of, send_command
+from consumer.runs.commands import send_command
 from consumer.runs.dead_letters import Choice, Letter, Settlement, redrivable
 from consumer.runs.planning import known_links
 from consumer.sync.choices import write_settings
@@ -26,7 +27,6 @@ from consumer.sync.choices import write_settings
 
 _FOLLOWED_WITHIN_S = 3.0
 _LOOK_S = 0.02
-_POLL_S, _MOST = 0.2, 2000
 _LOOKED_UP_WITHIN_S = 10.0
 _ASKING, _SETTING, _REDRIVING = threading.Lock(), threading.Lock(), threading.Lock()
 """What two requests at once would do twice, or half: each looks first, and writes then."""
@@ -77,7 +77,7 @@ def set_settings(sources: Sources, company_id: int, changes: Mapping[str, Any]) 
 
 def chosen_letters(sources: Sources, choice: Choice) -> tuple[Sequence[Letter], int]:
     """The letters of a choice that can go back, the oldest first, and how many of it cannot."""
-    chosen = [one for one in sources.live.letters() if choice.has(one)]
+    chosen = sources.live.letters(choice)
     fit = redrivable(chosen, sources.topics)
     return fit, len(chosen) - len(fit)
 
@@ -114,20 +114,17 @@ def _send(sources: Sources, command: SyncCommand) -> None:
 
 def _asked_elsewhere(sources: Sources, command: SyncCommand) -> Asked | None:
     """The first wish for this run on the topic: another process may have written it, or this one long ago."""
-    topic, codec = sources.topics.sync_commands, sources.codec
-    partition = TopicPartition(topic, partition_of(command.company_id, len(sources.broker.partitions(topic))))
-    reader = sources.broker.reader([partition])
+    found: list[SyncCommand] = []
+
+    def take(record: Record) -> None:
+        with suppress(SchemaError):
+            wish = sources.codec.decode(record.value or b"", SyncCommand)
+            if wish.run_id == command.run_id:
+                found.append(wish)
+
+    table = Table(sources.broker, sources.topics.sync_commands, take)
     try:
-        end = reader.end_offsets([partition])[partition]
-        deadline = time.monotonic() + _LOOKED_UP_WITHIN_S
-        while reader.position(partition) < end:
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(f"reading {topic} took longer than {_LOOKED_UP_WITHIN_S:.0f} s")
-            for record in reader.poll(_POLL_S, _MOST):
-                with suppress(SchemaError):
-                    found = codec.decode(record.value or b"", SyncCommand)
-                    if found.run_id == command.run_id:
-                        return Asked(found, found.requested_at.timestamp())
+        table.catch_up(time.monotonic, _LOOKED_UP_WITHIN_S)
     finally:
-        reader.close()
-    return None
+        table.close()
+    return Asked(found[0], found[0].requested_at.timestamp()) if found else None

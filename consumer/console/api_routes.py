@@ -110,7 +110,7 @@ def list_dead_letters(
     sources: From, company_id: SeenCompany, query: Annotated[LettersQuery, Query()]
 ) -> documents.DeadLetters:
     """What was set aside and waits for somebody, the oldest first."""
-    letters = [one for one in sources.live.letters() if Choice(company_id).has(one)]
+    letters = sources.live.letters(Choice(company_id))
     chosen = [one for one in letters if query.reason in {None, one.reason_code}]
     return documents.DeadLetters(
         total=len(chosen),

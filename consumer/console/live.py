@@ -17,7 +17,7 @@ from consumer.engine.state import EngineState
 from consumer.model.codec import Codec
 from consumer.model.events import Kind, SyncCommand
 from consumer.model.results import Phase
-from consumer.runs.dead_letters import Letter, Letters
+from consumer.runs.dead_letters import Choice, Letter, Letters
 from consumer.runs.progress import Progress, RunState
 from consumer.topics import TopicNames
 
@@ -97,9 +97,9 @@ class Live:
         state = None if progress is None else progress.latest(company_id, kind)
         return None if state is None or state.is_over else state
 
-    def letters(self) -> Sequence[Letter]:
-        """The dead letters that wait for somebody, the oldest first."""
-        return self._letters.waiting()
+    def letters(self, choice: Choice | None = None) -> Sequence[Letter]:
+        """The dead letters of a choice that wait for somebody, or all of them, the oldest first."""
+        return [one for one in self._letters.waiting() if choice is None or choice.has(one)]
 
     def lags(self) -> Mapping[str, Sequence[int]]:
         """By flow, records without a result in this process, one sample each SAMPLE_S, the newest last."""

@@ -73,7 +73,7 @@ class Reading:
                 kind: [] if catalog is None else catalog.newest(company_id=company_id, kind=kind, limit=3)
                 for kind in Kind
             }
-        letters = [one for one in self.sources.live.letters() if Choice(company_id=company_id).has(one)]
+        letters = self.sources.live.letters(Choice(company_id=company_id))
         return self.pages.page(
             request,
             "company.html",
@@ -170,7 +170,7 @@ class Reading:
         company_id = self.company_id(request) if "company_id" in request.path_params else None
         if company_id is None:
             _refuse_unless_all(request)
-        letters = [one for one in self.sources.live.letters() if Choice(company_id=company_id).has(one)]
+        letters = self.sources.live.letters(Choice(company_id=company_id))
         reason = _text(request, "reason") or None
         chosen = [one for one in letters if reason in {None, one.reason_code}]
         preview = None
