@@ -4,7 +4,6 @@
 lacks it learns the status from these two, and nothing from the others. No answer holds personal data.
 """
 
-import hmac
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from starlette.routing import Route
 
 from consumer.engine.state import CompanyState, EngineState, PartitionState
 from consumer.metric_families import REGISTRY
+from consumer.secret import is_same
 from consumer.sink.sink import SinkState
 from consumer.version import program_version
 from consumer.watchdog import Watchdog
@@ -101,9 +101,7 @@ def health_app(health: Health, token: str | None) -> Starlette:
 
     def is_trusted(request: Request) -> bool:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        return token is None or (
-            scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
-        )
+        return token is None or (scheme.lower() == "bearer" and is_same(given.strip(), token))
 
     # Liveness never leaves the server's own loop, so that nothing else can hold it up.
 

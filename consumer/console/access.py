@@ -16,6 +16,8 @@ from typing import Self
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from consumer.secret import is_same
+
 
 SESSION_S = 12 * 3600
 """How long a session lasts."""
@@ -70,9 +72,9 @@ class Access:
     def visitor_with(self, given: str, name: str) -> Visitor | None:
         """Whoever has this token; None if nobody has. Takes as long whichever token it is not."""
         found: list[int | None] = []
-        if _is_same(given, self.token or ""):
+        if is_same(given, self.token or ""):
             found.append(None)
-        found += [company_id for company_id, token in self.companies.items() if _is_same(given, token)]
+        found += [company_id for company_id, token in self.companies.items() if is_same(given, token)]
         return Visitor(found[0], name) if given and found else None
 
     def session_of(self, visitor: Visitor) -> str:
@@ -100,15 +102,8 @@ class Access:
 
     def is_form_token(self, visitor: Visitor, given: str) -> bool:
         """Whether a form came from one of the session's own pages."""
-        return _is_same(given, self.form_token(visitor))
+        return is_same(given, self.form_token(visitor))
 
     @property
     def _serializer(self) -> URLSafeTimedSerializer:
         return URLSafeTimedSerializer(self._key, salt="session")
-
-
-def _is_same(given: str, expected: str) -> bool:
-    # Of their digests, so that not even the length shows in the time that it takes.
-    return hmac.compare_digest(
-        hashlib.sha256(given.encode()).digest(), hashlib.sha256(expected.encode()).digest()
-    )

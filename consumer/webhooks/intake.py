@@ -6,7 +6,6 @@ up: it would be sent for hours, to no end, and would crowd out what matters.
 """
 
 import asyncio
-import hmac
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from consumer.model.codec import Codec
 from consumer.model.notices import WebhookNotice
 from consumer.model.registry import SchemaRegistryError
 from consumer.model.topics import notice_key
+from consumer.secret import is_same
 from consumer.webhooks.payload import UnreadablePayload, notice_of
 from consumer.webhooks.webhook_metrics import ANSWER_SECONDS, ANSWERS, Answer
 
@@ -127,7 +127,7 @@ def _is_trusted(request: Request, token: str) -> bool:
     given = request.headers.get("Authorization", "").strip()
     scheme, _, rest = given.partition(" ")
     said = rest.strip() if scheme.lower() == "bearer" else given
-    return hmac.compare_digest(said.encode(), token.encode())
+    return is_same(said, token)
 
 
 async def _body(request: Request) -> bytes | None:
